@@ -1,0 +1,67 @@
+# openalts. `make` lists what there is. Every target sets up .venv first (once); nothing outside the checkout is touched.
+#   PYTHON=python3.12   the interpreter that .venv is made with          ARGS="..."   passed on to the command
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+JOBS ?= auto
+ARGS ?=
+
+BIN := .venv/bin
+# The stamp's name depends on where the checkout lies: a moved or copied checkout is installed again.
+STAMP := .venv/.installed-$(shell pwd -P | cksum | cut -d' ' -f1)
+
+.PHONY: help setup conform test lint format prove vectors schema requirements clean distclean
+
+help: ## list the targets
+	@echo "openalts: make TARGET [ARGS=...] [PYTHON=...]"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+# Offline unless the requirements in pyproject.toml have changed.
+$(STAMP): pyproject.toml tools/bootstrap.sh
+	@PYTHON='$(PYTHON)' tools/bootstrap.sh '$@'
+
+setup: $(STAMP) ## make .venv with everything installed (all other targets do this themselves)
+
+.venv: $(STAMP)
+
+conform: $(STAMP) ## run the conformance suite against every peer; reports go to build/conform
+	@echo "make conform: every conformance case against every peer; the reports go to build/conform"
+	@mkdir -p build/conform
+	@$(BIN)/alts conform --report build/conform $(if $(CI),--require-all-peers) $(ARGS)
+
+test: $(STAMP) ## run the tests (ARGS="-k name" or a path narrows them)
+	@echo "make test: every test under tests/, $(JOBS) processes; requirement evidence goes to build/requirements-tests.json"
+	@mkdir -p build
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadscope $(ARGS)
+
+lint: $(STAMP) ## ruff, then mypy --strict
+	@echo "make lint: ruff check, mypy --strict"
+	@mkdir -p build
+	@$(BIN)/ruff check . && ruff_failed=0 || ruff_failed=1; $(BIN)/mypy && exit $$ruff_failed
+
+format: $(STAMP) ## sort imports and format every Python file in place
+	@$(BIN)/ruff check --select I --fix . && $(BIN)/ruff format .
+
+prove: $(STAMP) ## compare every ProVerif query with its expected result (SKIPPED where ProVerif is not installed)
+	@echo "make prove: every committed script against its expected results"
+	@$(BIN)/alts prove --engine auto --allow-skipped $(ARGS)
+
+vectors: $(STAMP) ## lint the vectors, verify the implementation against them, generate them again and compare
+	@echo "make vectors: lint, verify, generate again and compare byte for byte"
+	@$(BIN)/alts vectors lint
+	@$(BIN)/alts vectors verify
+	@tools/compare_vectors.sh
+
+schema: $(STAMP) ## generate the protobuf modules again from the .proto files
+	@$(BIN)/python -m tools.gen_schema $(ARGS)
+
+requirements: $(STAMP) ## write docs/requirements.md again from docs/requirements.json
+	@$(BIN)/python -m tools.gen_requirements $(ARGS)
+
+clean: ## remove build/ and caches
+	@rm -rf build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	@rm -rf .venv
+	@find . -path ./.git -prune -o -name '*.egg-info' -type d -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The conformance suite: cases, peers, runner, reports and the `alts` command."""

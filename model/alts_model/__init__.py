@@ -1,0 +1,1 @@
+"""The executable model: transition tables over terms, run symbolically and concretely."""

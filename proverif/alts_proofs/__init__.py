@@ -1,0 +1,1 @@
+"""The ProVerif scripts, their expected results and the command that compares the two."""

@@ -50,7 +50,7 @@ vectors: $(STAMP) ## lint the vectors, verify the implementation against them, g
 	@echo "make vectors: lint, verify, generate again and compare byte for byte"
 	@$(BIN)/alts vectors lint
 	@$(BIN)/alts vectors verify
-	@tools/compare_vectors.sh
+	@$(BIN)/alts vectors generate --check
 
 schema: $(STAMP) ## generate the protobuf modules again from the .proto files
 	@$(BIN)/python -m tools.gen_schema $(ARGS)

@@ -18,7 +18,7 @@ _ID = re.compile(r"^([A-Z]+)-([1-9][0-9]*)$")
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One statement of the source documents: `id` like HS-5, `group` like HS, `text` (a paragraph), `source` (where)."""
+    """One statement of the source documents: `id` like HS-5, `group` like HS, `text` (a paragraph), `source`."""
 
     id: str
     group: str

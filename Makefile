@@ -37,10 +37,10 @@ test: $(STAMP) ## run the tests (ARGS="-k name" or a path narrows them)
 lint: $(STAMP) ## ruff, then mypy --strict
 	@echo "make lint: ruff check, mypy --strict"
 	@mkdir -p build
-	@$(BIN)/ruff check . && ruff_failed=0 || ruff_failed=1; $(BIN)/mypy && exit $$ruff_failed
+	@$(BIN)/python -m ruff check . && ruff_failed=0 || ruff_failed=1; $(BIN)/python -m mypy && exit $$ruff_failed
 
 format: $(STAMP) ## sort imports and format every Python file in place
-	@$(BIN)/ruff check --select I --fix . && $(BIN)/ruff format .
+	@$(BIN)/python -m ruff check --select I --fix . && $(BIN)/python -m ruff format .
 
 prove: $(STAMP) ## compare every ProVerif query with its expected result (SKIPPED where ProVerif is not installed)
 	@echo "make prove: every committed script against its expected results"

@@ -1,0 +1,126 @@
+"""What an endpoint brings to a handshake: its credential, what it believes, what it allows, its clock and randomness."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ._errors import ConfigurationError, PeerViolation
+from ._messages import (
+    HANDSHAKE_CIPHERS,
+    IDENTITY,
+    MAX_FRAME_SIZE,
+    MIN_FRAME_SIZE,
+    RECORD_PROTOCOLS,
+    check_names,
+)
+from ._trust import parse_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._key_schedule import Secrets
+    from ._trust import Certificate, Trust
+
+RpcVersion = tuple[int, int]
+"""(major, minor)."""
+
+GRPC_RPC_VERSION: RpcVersion = (2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A handshake certificate and the private half of its static X25519 key (CRED-2).
+
+    Raises:
+        ConfigurationError: the certificate is malformed, or the key is not the certificate's.
+    """
+
+    certificate: bytes
+    """A serialised HandshakeCertificate, at most 8192 bytes."""
+    private_key: X25519PrivateKey = field(repr=False)
+    parsed: Certificate = field(init=False, repr=False, compare=False)
+    identity: str = field(init=False)
+    """The identity that the certificate names."""
+    digest: bytes = field(init=False, repr=False)
+    """SHA-256 of the certificate, 32 bytes."""
+
+    def __post_init__(self) -> None:
+        try:
+            parsed = parse_certificate(self.certificate)
+        except PeerViolation as error:
+            raise ConfigurationError(f"own certificate: {error.detail}") from None
+        public_key = self.private_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        if public_key != parsed.body.x25519_public_key:
+            raise ConfigurationError("the private key does not belong to the certificate")
+        object.__setattr__(self, "parsed", parsed)
+        object.__setattr__(self, "identity", parsed.body.identity)
+        object.__setattr__(self, "digest", hashlib.sha256(self.certificate).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The clock and the randomness of an endpoint, injected (the protocol code has neither).
+
+    Attributes:
+        clock: returns seconds since the epoch.
+        random: returns that many unpredictable bytes.
+        key_log: if given, called once a handshake with the transcript hash (32 bytes) and the session secrets, for
+            tools that decrypt recorded traffic. Opt-in; whoever holds its output can read the connection.
+    """
+
+    clock: Callable[[], float]
+    random: Callable[[int], bytes]
+    key_log: Callable[[bytes, Secrets], None] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that stays the same from one handshake of an endpoint to the next.
+
+    Attributes:
+        credential: certificate and key.
+        trust: what the endpoint believes.
+        handshake_ciphers: allowed ones, in order of preference (HS-3, HS-4).
+        record_protocols: likewise (REC-1).
+        application_protocols: likewise; gRPC's is "grpc".
+        rpc_versions: smallest and largest (major, minor) spoken (SPEC 6.3).
+        max_frame_size: 16384 to 1048576 bytes (SPEC 5.2).
+        target_identities: identities that the peer must have one of; empty: every one (SPEC 4.9, step 8).
+
+    Raises:
+        ConfigurationError: something is not known, not allowed by the own certificate, or out of bounds.
+    """
+
+    credential: Credential
+    trust: Trust
+    handshake_ciphers: tuple[str, ...] = HANDSHAKE_CIPHERS
+    record_protocols: tuple[str, ...] = RECORD_PROTOCOLS
+    application_protocols: tuple[str, ...] = ("grpc",)
+    rpc_versions: tuple[RpcVersion, RpcVersion] = (GRPC_RPC_VERSION, GRPC_RPC_VERSION)
+    max_frame_size: int = MAX_FRAME_SIZE
+    target_identities: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for what in ("handshake_ciphers", "record_protocols", "application_protocols"):
+            try:
+                check_names(getattr(self, what), what)
+            except PeerViolation as error:
+                raise ConfigurationError(error.detail) from None
+        _require(set(self.handshake_ciphers) <= set(HANDSHAKE_CIPHERS), "unknown handshake cipher")
+        _require(set(self.record_protocols) <= set(RECORD_PROTOCOLS), "unknown record protocol")
+        own = set(self.credential.parsed.body.handshake_ciphers)
+        _require(set(self.handshake_ciphers) <= own, "handshake cipher that the own certificate does not list")
+        low, high = self.rpc_versions
+        _require(all(0 <= part < 2**32 for part in (*low, *high)) and low <= high, "RPC version range")
+        _require(MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
+        _require(all(map(IDENTITY.fullmatch, self.target_identities)), "target identity")
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ConfigurationError(f"configuration: {what}")

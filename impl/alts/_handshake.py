@@ -1,0 +1,333 @@
+"""The handshake: a walk through the transition table, one method a row (SPEC 2, 5.4 to 5.6, 6; HS-2 to HS-9).
+
+Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_send`, and `result` or `error` ends it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alts_schema import handshake_pb2 as messages
+
+from ._errors import FIRST_LOCAL_CODE, ErrorCode, PeerViolation, UsageError
+from ._events import Evidence, HandshakeResult, Negotiated
+from ._key_schedule import (
+    Secrets,
+    derive_secrets,
+    diffie_hellman,
+    finished_authenticator,
+    same,
+    ticket_authenticator,
+    transcript_hash,
+)
+from ._messages import (
+    NONCE_SIZE,
+    RECORD_PROTOCOLS,
+    VERSION,
+    decode_alert,
+    decode_client_init,
+    decode_finished,
+    decode_server_init,
+    encode_frame,
+    read_handshake_frame,
+)
+from ._table import STATES, TABLE, Input, Role, State
+from ._trust import verify_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._config import Configuration, Environment, RpcVersion
+    from ._trust import Certificate
+
+ENCRYPTING_RECORD_PROTOCOLS = frozenset(RECORD_PROTOCOLS)
+"""Those that may be used between different boundaries (SPEC 6.2, REC-7)."""
+
+_ACCEPTABLE = {
+    (role, state): frozenset(symbol for symbol in Input if (role, state, symbol) in TABLE)
+    for role in Role
+    for state in STATES[role]
+}
+
+
+def choose(offered: Sequence[str], allowed: Sequence[str], code: ErrorCode) -> str:
+    """Return the first of the client's names that the server allows (SPEC 6.1; HS-4, REC-1)."""
+    for name in offered:
+        if name in allowed:
+            return name
+    raise PeerViolation(code, f"none of {list(offered)} is allowed")
+
+
+def common_rpc_version(
+    own: tuple[RpcVersion, RpcVersion], peer: messages.RpcVersions
+) -> tuple[RpcVersion, tuple[RpcVersion, RpcVersion]]:
+    """Return the RPC version in force and the peer's range (SPEC 6.3)."""
+    low, high = (peer.min.major, peer.min.minor), (peer.max.major, peer.max.minor)
+    if max(own[0], low) > min(own[1], high):
+        raise PeerViolation(ErrorCode.NO_COMMON_RPC_VERSION, f"peer speaks {low} to {high}")
+    return min(own[1], high), (low, high)
+
+
+class Handshake:
+    """One side of one handshake.
+
+    Args:
+        role: CLIENT sends ClientInit on `start`; SERVER waits for it.
+        configuration: credential, trust and what is allowed.
+        environment: clock and randomness.
+
+    Attributes:
+        state: of SPEC 2.1; OPEN when done, FAILED when `error` is set.
+        result: set in OPEN.
+        error: set in FAILED.
+    """
+
+    def __init__(self, role: Role, configuration: Configuration, environment: Environment) -> None:
+        self.role = role
+        self.state = STATES[role][0]
+        self.result: HandshakeResult | None = None
+        self.error: PeerViolation | None = None
+        self._configuration = configuration
+        self._environment = environment
+        self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._client_init = b""
+        self._secrets: Secrets | None = None
+        self._negotiated: Negotiated | None = None
+        self._peer: Certificate | None = None
+        self._transcript_hash = b""
+        self._rows: dict[Input, Callable[[bytes], None]] = {
+            Input.CLIENT_INIT: self._on_client_init,
+            Input.SERVER_INIT: self._on_server_init,
+            Input.SERVER_FINISHED: self._on_finished,
+            Input.CLIENT_FINISHED: self._on_finished,
+            Input.ALERT: self._on_alert,
+        }
+
+    # -- what the caller does ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Queue ClientInit (HS-3).
+
+        Raises:
+            UsageError: not a client in START.
+        """
+        row = TABLE.get((self.role, self.state, Input.START))
+        if row is None:
+            raise UsageError(f"start() in state {self.state} of a {self.role}")
+        own = self._configuration
+        payload = messages.ClientInit(
+            version=VERSION,
+            nonce=self._environment.random(NONCE_SIZE),
+            certificate=own.credential.certificate,
+            handshake_ciphers=own.handshake_ciphers,
+            record_protocols=own.record_protocols,
+            application_protocols=own.application_protocols,
+            rpc_versions=self._own_rpc_versions(),
+            max_frame_size=own.max_frame_size,
+        ).SerializeToString(deterministic=True)
+        self._client_init = payload
+        self._outgoing += encode_frame(Input.CLIENT_INIT, payload)
+        self.state = row.next_state
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes from the peer, cut in any way, and go as far as they lead; bytes after the last frame are kept."""
+        if self.state in (State.CLOSED, State.FAILED):
+            return
+        self._incoming += data
+        try:
+            while self.state is not State.OPEN:
+                frame = read_handshake_frame(self._incoming, _ACCEPTABLE[self.role, self.state])
+                if frame is None:
+                    return
+                del self._incoming[: frame.size]
+                row = TABLE[self.role, self.state, frame.symbol]
+                self._rows[frame.symbol](frame.payload)
+                self.state = row.next_state
+        except PeerViolation as violation:
+            self.fail(violation)
+
+    def receive_end(self) -> None:
+        """The peer's stream ended before the handshake was complete (SPEC 3.5)."""
+        if self.state not in (State.OPEN, State.CLOSED, State.FAILED):
+            self.fail(PeerViolation(ErrorCode.TRUNCATED, "the peer ended its stream in the handshake"))
+
+    def expire(self) -> None:
+        """The time for the handshake is over (SPEC 11.2)."""
+        if self.state not in (State.OPEN, State.CLOSED, State.FAILED):
+            self.fail(PeerViolation(ErrorCode.HANDSHAKE_TIMEOUT, "the handshake took too long"))
+
+    def close(self) -> None:
+        """Give up without a word to the peer."""
+        if self.state not in (State.CLOSED, State.FAILED):
+            self.state = State.CLOSED
+            self._drop()
+
+    def data_to_send(self) -> bytes:
+        """Return, and forget, the bytes for the peer."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def take_trailing(self) -> bytes:
+        """Return, and forget, bytes that came after the last handshake frame; they belong to the record protocol."""
+        data = bytes(self._incoming)
+        self._incoming.clear()
+        return data
+
+    def fail(self, violation: PeerViolation) -> None:
+        """Enter FAILED because of `violation`, queueing an alert if its code may be sent (SPEC 2.3)."""
+        violation.state = self.state
+        if violation.code < FIRST_LOCAL_CODE:
+            alert = messages.Alert(code=violation.code).SerializeToString(deterministic=True)
+            self._outgoing += encode_frame(Input.ALERT, alert)
+        self.error = violation
+        self.state = State.FAILED
+        self._drop()
+
+    # -- one method a row of the table ------------------------------------------------------------------------------
+
+    def _on_client_init(self, payload: bytes) -> None:
+        """Server, WAIT_CLIENT_INIT: SPEC 5.4; cheap checks before signatures and Diffie–Hellman."""
+        own = self._configuration
+        message = decode_client_init(payload)
+        cipher = choose(message.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
+        application = choose(
+            message.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
+        )
+        rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
+        peer = self._verify(message.certificate, Role.CLIENT, cipher)
+        allowed = [name for name in own.record_protocols if self._is_allowed(name, peer)]
+        record = choose(message.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
+        frame_size = min(message.max_frame_size, own.max_frame_size)
+        self._negotiated = Negotiated(cipher, record, application, rpc_version, peer_rpc_versions, frame_size)
+        server_init = messages.ServerInit(
+            version=VERSION,
+            nonce=self._environment.random(NONCE_SIZE),
+            mode=messages.FULL,
+            certificate=own.credential.certificate,
+            handshake_cipher=cipher,
+            record_protocol=record,
+            application_protocol=application,
+            rpc_versions=self._own_rpc_versions(),
+            max_frame_size=frame_size,
+        ).SerializeToString(deterministic=True)
+        secrets = self._derive(peer, payload, server_init)
+        self._outgoing += encode_frame(Input.SERVER_INIT, server_init)
+        self._outgoing += encode_frame(Input.SERVER_FINISHED, self._finished(messages.ServerFinished, secrets))
+
+    def _on_server_init(self, payload: bytes) -> None:
+        """Client, WAIT_SERVER_INIT: SPEC 5.5."""
+        own = self._configuration
+        message = decode_server_init(payload)
+        checks = {
+            "mode": message.mode == messages.FULL,
+            "certificate": bool(message.certificate),
+            "ticket": not message.HasField("ticket"),
+            "handshake_cipher": message.handshake_cipher in own.handshake_ciphers,
+            "record_protocol": message.record_protocol in own.record_protocols,
+            "application_protocol": message.application_protocol in own.application_protocols,
+            "key_share": not message.key_share,
+            "max_frame_size": message.max_frame_size <= own.max_frame_size,
+        }
+        for what, acceptable in checks.items():
+            if not acceptable:
+                raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{what} of ServerInit")
+        rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
+        peer = self._verify(message.certificate, Role.SERVER, message.handshake_cipher)
+        if not self._is_allowed(message.record_protocol, peer):
+            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{message.record_protocol} between boundaries")
+        self._negotiated = Negotiated(
+            message.handshake_cipher,
+            message.record_protocol,
+            message.application_protocol,
+            rpc_version,
+            peer_rpc_versions,
+            message.max_frame_size,
+        )
+        self._derive(peer, self._client_init, payload)
+
+    def _on_finished(self, payload: bytes) -> None:
+        """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
+        client = self.role is Role.CLIENT
+        sender = Role.SERVER if client else Role.CLIENT
+        message: messages.ServerFinished | messages.ClientFinished = (
+            decode_finished(messages.ServerFinished, payload)
+            if client
+            else decode_finished(messages.ClientFinished, payload)
+        )
+        secrets = self._secrets
+        assert secrets is not None  # rows come in order
+        if not same(message.authenticator, finished_authenticator(secrets, sender)):
+            raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
+        ticket = message.ticket if message.HasField("ticket") else None
+        if not same(message.ticket_authenticator, ticket_authenticator(secrets, sender, ticket)):
+            raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
+        if client:
+            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(messages.ClientFinished, secrets))
+        self._complete(secrets)
+
+    def _on_alert(self, payload: bytes) -> None:
+        """Either role, any WAIT state: the peer gave up (SPEC 5.8)."""
+        code = decode_alert(payload)
+        name = ErrorCode(code).name if code in ErrorCode.__members__.values() else "unknown"
+        raise PeerViolation(ErrorCode.PEER_ALERT, f"the peer sent alert {code} ({name})", alert_code=code)
+
+    # -- shared by the rows -----------------------------------------------------------------------------------------
+
+    def _own_rpc_versions(self) -> messages.RpcVersions:
+        low, high = self._configuration.rpc_versions
+        return messages.RpcVersions(
+            max=messages.Version(major=high[0], minor=high[1]), min=messages.Version(major=low[0], minor=low[1])
+        )
+
+    def _verify(self, raw: bytes, role: Role, cipher: str) -> Certificate:
+        """Verify the peer's certificate (SPEC 4.9) and that it lists the handshake cipher in use (CRED-2)."""
+        own = self._configuration
+        now = int(self._environment.clock())
+        peer = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
+        if cipher not in peer.body.handshake_ciphers:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
+        return peer
+
+    def _is_allowed(self, record_protocol: str, peer: Certificate) -> bool:
+        """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
+        boundary = self._configuration.credential.parsed.body.boundary
+        return record_protocol in ENCRYPTING_RECORD_PROTOCOLS or (boundary == peer.body.boundary != "")
+
+    def _derive(self, peer: Certificate, client_init: bytes, server_init: bytes) -> Secrets:
+        """Run Diffie–Hellman and the key schedule (SPEC 7; HS-5)."""
+        own = self._configuration.credential
+        key_material = diffie_hellman(own.private_key, peer.body.x25519_public_key)
+        identities = (own.identity, peer.body.identity)
+        client, server = identities if self.role is Role.CLIENT else reversed(identities)
+        self._transcript_hash = transcript_hash(client_init, server_init)
+        self._secrets = derive_secrets(key_material, self._transcript_hash, client, server)
+        self._peer = peer
+        if self._environment.key_log is not None:
+            self._environment.key_log(self._transcript_hash, self._secrets)
+        return self._secrets
+
+    def _finished(self, kind: type[messages.ServerFinished | messages.ClientFinished], secrets: Secrets) -> bytes:
+        message = kind(
+            authenticator=finished_authenticator(secrets, self.role),
+            ticket_authenticator=ticket_authenticator(secrets, self.role, None),
+        )
+        return message.SerializeToString(deterministic=True)
+
+    def _complete(self, secrets: Secrets) -> None:
+        assert self._peer is not None  # set with the secrets
+        assert self._negotiated is not None
+        own = self._configuration.credential
+        peer = self._peer.peer()
+        evidence = Evidence(self._transcript_hash, self._peer.raw, own.digest)
+        self.result = HandshakeResult(self.role, peer, own.identity, self._negotiated, evidence, secrets.record)
+        self._drop()
+
+    def _drop(self) -> None:
+        """Forget every secret but those in `result` (SPEC 7.7)."""
+        self._secrets = None
+        self._peer = None
+        self._client_init = b""
+        if self.state is State.FAILED:
+            self._incoming.clear()

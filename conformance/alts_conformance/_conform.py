@@ -1,0 +1,194 @@
+"""``alts conform``: choose instances, run them, report."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import _case, _known, _peers, _report
+from ._runner import Options, Result, Run, Runner, Worker
+from ._terminal import Terminal
+from ._verdict import ConformanceError, HarnessError, UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``alts conform``."""
+    add = parser.add_argument
+    add("--peer", action="append", metavar="NAME", help="judge this peer only (repeatable; default: all)")
+    add("--case", action="append", metavar="GLOB", help="run instances or cases whose ID fits (repeatable)")
+    add("--profile", action="append", metavar="P", help="run the cases of a profile, such as rpc or record (repeatable)")
+    add("--known", metavar="FILE", type=Path, help="known findings (default: the packaged file; 'none' for none)")
+    add("--report", metavar="DIR", type=Path, default=Path("build/conform"), help="where reports go (default: build/conform)")
+    add("-j", "--jobs", type=_positive, default=min(os.cpu_count() or 1, 4), metavar="N", help="workers (default: CPUs, at most 4)")
+    add("--executor", default="local", metavar="WHERE", help="where instances run; only 'local' exists so far")
+    add("--seed", type=int, metavar="S", help="seed of all random choices (default: a new one, printed)")
+    add("--retries", type=int, default=2, metavar="N", help="further tries of a failure, to tell flaky ones (default: 2)")
+    add("--json", action="store_true", help="print one JSON document (schemas/report.schema.json)")
+    add("--list", action="store_true", help="list the instances that would run, and run nothing")
+    add("--require-all-peers", action="store_true", default=os.environ.get("CI") == "true", help="a peer that cannot run is a failure (default where CI=true)")
+    add("--driver", action="append", default=[], metavar="NAME=CAPS:COMMAND", help="a further peer: its capabilities and its driver")
+    add("--cases", action="append", default=[], metavar="MODULE", help="a further module of cases (importable)")
+    add("--mutants", action="store_true", help="see that broken copies of the implementation are caught (its own run)")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``alts conform``; returns the exit code (0 all well, 1 findings, 2 usage, 3 harness)."""
+    terminal = Terminal(sys.stderr if args.json else sys.stdout)
+    try:
+        if args.executor != "local":
+            raise UsageError(f"--executor {args.executor}: only 'local' exists so far; tcp:// is not built yet")
+        if args.mutants:
+            from . import _mutants
+
+            return _mutants.run(args, terminal)
+        return conform(args, terminal)
+    except UsageError as error:
+        print(f"alts conform: {error}", file=sys.stderr)
+        return 2
+    except ConformanceError as error:
+        print(f"alts conform: the harness failed: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("alts conform: interrupted", file=sys.stderr)
+        return 3
+
+
+def conform(args: argparse.Namespace, terminal: Terminal) -> int:
+    """The work behind :func:`run`.
+
+    Raises:
+        UsageError, HarnessError: see there.
+    """
+    sys.path.insert(0, os.getcwd()) if args.cases else None
+    registry = _case.discover(args.cases)
+    extra = {peer.name: peer for peer in map(_peers.extra_peer, args.driver)}
+    wanted = args.peer or [*_peers.BUILTIN, *extra]
+    peers = {name: _peers.get(name, extra) for name in dict.fromkeys([*wanted, *_peers.BUILTIN, *extra])}
+    unavailable = {name: why for name, peer in peers.items() if (why := _peers.unavailable(peer))}
+    everything = registry.instances({name: peer.capabilities for name, peer in peers.items()})
+    chosen = choose(everything, args, wanted)
+    if args.list:
+        return show_list(chosen, args, registry)
+    if not chosen:
+        raise HarnessError("no instance fits: nothing would run")
+    findings = read_known(args.known)
+    seed = args.seed if args.seed is not None else secrets.randbits(31)
+    options = Options(
+        peers=[name for name in peers if name not in unavailable],
+        seed=seed,
+        jobs=args.jobs,
+        retries=args.retries,
+        report=args.report.resolve(),
+        cases=args.cases,
+        drivers=args.driver,
+        known=findings,
+    )
+    _report.prepare(options.report or args.report)
+    complaints = _known.complaints(findings, everything, datetime.date.today())
+    names = ", ".join(f"{name} {_peers.version_of(peer)}" for name, peer in peers.items() if name not in unavailable)
+    begin = time.monotonic()
+    terminal.start(len(chosen), f"alts conform: {len(chosen)} instances, {args.jobs} workers, seed {seed}; peers: {names}")
+    state, skipped = execute(chosen, options, unavailable, terminal)
+    versions = {**{name: _peers.version_of(peer) for name, peer in peers.items()}, **state.versions}
+    missing = {name: why for name, why in {**unavailable, **state.problems}.items() if name in wanted}
+    results = sorted([*state.results, *skipped], key=lambda result: result.instance.id)
+    order = {instance.id: number for number, instance in enumerate(everything)}
+    results.sort(key=lambda result: order[result.instance.id])
+    summary = _report.Summary(
+        options, registry, results, versions, missing, complaints, time.monotonic() - begin, state.interrupted
+    )
+    _report.write_reports(summary, args.report)
+    terminal.summary(summary)
+    terminal.line(f"reports: {args.report}/report.json, {args.report}/junit.xml, {args.report}/transcripts/")
+    if args.json:
+        print(json.dumps(_report.as_document(summary)))
+    return summary.exit_code(peers_required=args.require_all_peers)
+
+
+def execute(
+    chosen: Sequence[_case.Instance], options: Options, unavailable: dict[str, str], terminal: Terminal
+) -> tuple[Run, list[Result]]:
+    """Run what can run; the rest comes back as skipped, with the reason."""
+    runner = Runner(options, terminal.progress)
+
+    async def work() -> list[Result]:
+        first = await Worker.start(options, probe=True)
+        runner.state.problems.update(first.hello["problems"])
+        runner.state.versions.update(first.hello["versions"])
+        broken = {**unavailable, **runner.state.problems}
+        ready, skipped = [], []
+        for instance in chosen:
+            reasons = [f"peer {peer} cannot run here: {broken[peer]}" for peer in sorted(instance.peers) if peer in broken]
+            if reasons:
+                attempt = _report_skip("; ".join(reasons))
+                skipped.append(Result(instance, attempt, 0))
+                terminal.progress(skipped[-1])
+            else:
+                ready.append(instance)
+        await runner.run(ready, first=first)
+        return skipped
+
+    try:
+        return runner.state, asyncio.run(work())
+    except KeyboardInterrupt:
+        runner.state.interrupted = True
+        return runner.state, []
+
+
+def _report_skip(reason: str) -> _case.Any:
+    from ._verdict import Attempt, Verdict
+
+    return Attempt(Verdict.SKIPPED, reason)
+
+
+def choose(everything: Sequence[_case.Instance], args: argparse.Namespace, wanted: Sequence[str]) -> list[_case.Instance]:
+    """The instances that ``--peer``, ``--case`` and ``--profile`` leave.
+
+    Raises:
+        UsageError: a profile does not exist.
+    """
+    profiles = {profile for instance in everything for profile in instance.case.profiles}
+    for profile in args.profile or []:
+        if profile not in profiles:
+            raise UsageError(f"no profile {profile!r}; there are: {', '.join(sorted(profiles))}")
+    return [
+        instance
+        for instance in everything
+        if set(instance.subjects) & set(wanted)
+        and (not args.case or _case.matches(instance.id, args.case))
+        and (not args.profile or set(args.profile) & instance.case.profiles)
+    ]
+
+
+def read_known(path: Path | None) -> list[_known.KnownFinding]:
+    """The known findings of the given file, of the packaged one, or none."""
+    if path is not None and str(path) == "none":
+        return []
+    return _known.load(path or _known.default_path())
+
+
+def show_list(chosen: Sequence[_case.Instance], args: argparse.Namespace, registry: _case.Registry) -> int:
+    """Print the instances (or the catalogue as JSON); 3 when there is none."""
+    if args.json:
+        print(json.dumps({"cases": _case.catalogue(registry), "instances": [instance.id for instance in chosen]}))
+    else:
+        for instance in chosen:
+            print(instance.id)
+        cases = {instance.case.id for instance in chosen}
+        print(f"{len(chosen)} instances of {len(cases)} cases", file=sys.stderr)
+    return 0 if chosen else 3

@@ -1,0 +1,226 @@
+"""The harness's end of the driver protocol: one peer process, JSON lines on its stdin and stdout."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._verdict import HarnessError, PeerCrashed, PeerHung
+
+PROTOCOL = 1
+#: A command that no driver knows. Whoever does anything but refuse it cannot be trusted in what it declares.
+CANARY = "openalts-canary-no-such-command"
+_LINE_LIMIT = 64 << 20
+_NSEXEC = Path(__file__).with_name("_nsexec.py")
+
+
+class DriverRefused(HarnessError):
+    """The driver answered with an error; ``code`` is ``unsupported`` or ``failed``."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a driver reports of one call: raw facts, no judgement."""
+
+    status: int
+    sent_messages: int
+    sent_bytes: int
+    sent_sha256: str
+    received_messages: int
+    received_bytes: int
+    received_sha256: str
+    received_first: bytes
+    detail: str
+    seconds: float
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, Any]) -> Outcome:
+        """Read an answer to ``rpc``.
+
+        Raises:
+            HarnessError: a field is missing or of the wrong type.
+        """
+        try:
+            return cls(
+                int(answer["status"]),
+                int(answer["sent_messages"]),
+                int(answer["sent_bytes"]),
+                str(answer["sent_sha256"]),
+                int(answer["received_messages"]),
+                int(answer["received_bytes"]),
+                str(answer["received_sha256"]),
+                bytes.fromhex(answer.get("received_first", "")),
+                str(answer.get("detail", "")),
+                float(answer.get("seconds", 0.0)),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise HarnessError(f"a driver's answer to rpc is malformed: {error!r}") from None
+
+
+class Driver:
+    """A running peer process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
+        self.name = name
+        self.hello: dict[str, Any] = {}
+        self.stderr: deque[str] = deque(maxlen=40)
+        self.spoiled = False
+        self.uses = 0
+        self._process = process
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._next = 1
+        self._stopping = False
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._drain())]
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        hosts: Path | None = None,
+        seconds: float = 30.0,
+    ) -> Driver:
+        """Start a peer and greet it: version check, then the canary.
+
+        Raises:
+            HarnessError: it cannot be started, speaks another protocol version, or accepts the canary.
+            PeerCrashed: it ended at once.
+            PeerHung: it does not greet back in time.
+        """
+        nested = ["--hosts", str(hosts)] if hosts is not None else []
+        full = [sys.executable, "-I", "-S", str(_NSEXEC), *nested, "--", *command]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *full,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=dict(env) if env is not None else None,
+                limit=_LINE_LIMIT,
+            )
+        except OSError as error:
+            raise HarnessError(f"peer {name} cannot be started: {error}") from None
+        driver = cls(process, name)
+        try:
+            driver.hello = await driver.call("hello", seconds=seconds, protocol=PROTOCOL)
+            if driver.hello.get("protocol") != PROTOCOL:
+                raise HarnessError(f"peer {name} speaks driver protocol {driver.hello.get('protocol')!r}, not {PROTOCOL}")
+            await driver._canary(seconds)
+        except BaseException:
+            await driver.kill()
+            raise
+        return driver
+
+    async def _canary(self, seconds: float) -> None:
+        try:
+            await self.call(CANARY, seconds=seconds)
+        except DriverRefused as refused:
+            if refused.code != "unsupported":
+                raise HarnessError(f"peer {self.name} answers the canary with {refused.code!r}, not 'unsupported'") from None
+        else:
+            raise HarnessError(f"peer {self.name} accepts the canary: nothing that it declares can be believed")
+
+    async def call(self, command: str, *, seconds: float = 10.0, **fields: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer.
+
+        Raises:
+            PeerCrashed: the process ended.
+            PeerHung: no answer within ``seconds``.
+            DriverRefused: the driver answered with an error.
+        """
+        number = self._next
+        self._next += 1
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        stdin = self._process.stdin
+        assert stdin is not None
+        try:
+            stdin.write(json.dumps({"id": number, "command": command, **fields}).encode() + b"\n")
+            await stdin.drain()
+            async with asyncio.timeout(seconds):
+                answer = await future
+        except TimeoutError:
+            self.spoiled = True
+            raise PeerHung(f"peer {self.name} did not answer {command} within {seconds:g} s") from None
+        except ConnectionError:
+            await asyncio.wait(self._tasks, timeout=2)
+            raise self._crashed() from None
+        finally:
+            self._waiting.pop(number, None)
+        if answer.get("ok") is not True:
+            raise DriverRefused(str(answer.get("error", "failed")), str(answer.get("detail", "")))
+        return answer
+
+    async def rpc(self, channel: str, method: str, *, timeout: float = 10.0, **fields: Any) -> Outcome:
+        """One call of the test application; the driver gets some seconds more than the call itself."""
+        answer = await self.call("rpc", seconds=timeout + 5, channel=channel, method=method, timeout=timeout, **fields)
+        return Outcome.from_answer(answer)
+
+    def _crashed(self) -> PeerCrashed:
+        self.spoiled = True
+        code = self._process.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return PeerCrashed(f"peer {self.name} ended by itself ({how})")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is running and may be used again."""
+        return self._process.returncode is None and not self.spoiled
+
+    async def _read(self) -> None:
+        stdout = self._process.stdout
+        assert stdout is not None
+        with contextlib.suppress(ValueError):
+            async for line in stdout:
+                try:
+                    answer = json.loads(line)
+                    future = self._waiting.get(answer["id"])
+                except (ValueError, KeyError, TypeError):
+                    self.stderr.append(f"(stdout) {line[:200]!r}")
+                    continue
+                if future is not None and not future.done():
+                    future.set_result(answer)
+        await self._process.wait()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(self._crashed())
+
+    async def _drain(self) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None
+        with contextlib.suppress(ValueError):
+            async for line in stderr:
+                self.stderr.append(line.decode("utf-8", "replace").rstrip())
+
+    async def reset(self) -> bool:
+        """Close every channel and server; False when the peer cannot be used again."""
+        if not self.alive:
+            return False
+        try:
+            await self.call("reset", seconds=10)
+        except (PeerCrashed, PeerHung, DriverRefused):
+            return False
+        return self.alive
+
+    async def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Drivers: programs that put an implementation behind the driver protocol (conformance/DRIVER.md)."""

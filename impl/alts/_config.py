@@ -1,4 +1,4 @@
-"""What an endpoint brings to a handshake: its credential, what it believes, what it allows, its clock and randomness."""
+"""What an endpoint brings to a handshake: credential, beliefs, what it allows, clock and randomness."""
 
 from __future__ import annotations
 

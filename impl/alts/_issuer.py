@@ -1,4 +1,4 @@
-"""An in-memory issuer: enough of the roles of issuance to make a realm for tests and research (SPEC 13.1; ISSUE-1 to -4).
+"""An in-memory issuer: enough of the roles of issuance to make a test realm (SPEC 13.1; ISSUE-1 to ISSUE-4).
 
 Issuer and signer are two roles (ISSUE-2): the `SigningService` writes the requester, as it knows it, into a master
 certificate and signs; the holder of the `MasterKey` makes handshake certificates locally (CRED-2).
@@ -14,7 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from alts_schema import certificate_pb2 as certificate
+from alts_schema.certificate_pb2 import (
+    ED25519,
+    HandshakeCertificate,
+    HandshakeCertificateBody,
+    MasterCertificate,
+    MasterCertificateBody,
+)
+from alts_schema.certificate_pb2 import Category as WireCategory
 
 from ._config import Credential
 from ._errors import UsageError
@@ -58,15 +65,15 @@ class SigningService:
         """SHA-256 of the verification key, 32 bytes."""
         return hashlib.sha256(self.verification_key).digest()
 
-    def sign_master(self, body: certificate.MasterCertificateBody, requester: str) -> bytes:
+    def sign_master(self, body: MasterCertificateBody, requester: str) -> bytes:
         """Return a serialised MasterCertificate: `body` with `requester` as its issuer, signed (ISSUE-2, CRED-1)."""
-        complete = certificate.MasterCertificateBody()
+        complete = MasterCertificateBody()
         complete.CopyFrom(body)
         complete.version = VERSION
         complete.issuer = requester
         complete.verification_key_id = self.verification_key_id
         raw = complete.SerializeToString(deterministic=True)
-        signed = certificate.MasterCertificate(body=raw, signature=self.key.sign(MASTER_CONTEXT + raw))
+        signed = MasterCertificate(body=raw, signature=self.key.sign(MASTER_CONTEXT + raw))
         return signed.SerializeToString(deterministic=True)
 
 
@@ -79,20 +86,18 @@ class MasterKey:
     key: Ed25519PrivateKey = field(repr=False)
 
     @property
-    def body(self) -> certificate.MasterCertificateBody:
+    def body(self) -> MasterCertificateBody:
         """The body of the master certificate."""
-        return certificate.MasterCertificateBody.FromString(
-            certificate.MasterCertificate.FromString(self.certificate).body
-        )
+        return MasterCertificateBody.FromString(MasterCertificate.FromString(self.certificate).body)
 
-    def sign_handshake(self, body: certificate.HandshakeCertificateBody) -> bytes:
+    def sign_handshake(self, body: HandshakeCertificateBody) -> bytes:
         """Return a serialised HandshakeCertificate: `body` with this master's digest, signed, the master embedded."""
-        complete = certificate.HandshakeCertificateBody()
+        complete = HandshakeCertificateBody()
         complete.CopyFrom(body)
         complete.version = VERSION
         complete.master_digest = hashlib.sha256(self.certificate).digest()
         raw = complete.SerializeToString(deterministic=True)
-        signed = certificate.HandshakeCertificate(
+        signed = HandshakeCertificate(
             body=raw, signature=self.key.sign(HANDSHAKE_CONTEXT + raw), master=self.certificate
         )
         return signed.SerializeToString(deterministic=True)
@@ -142,13 +147,13 @@ class Issuer:
             handshake_ciphers: that handshake certificates may list.
         """
         key = Ed25519PrivateKey.from_private_bytes(self.random(_PRIVATE_KEY_SIZE))
-        body = certificate.MasterCertificateBody(
-            category=certificate.Category.Name(category),
+        body = MasterCertificateBody(
+            category=WireCategory.Name(category),
             identity=identity,
             not_before=not_before,
             not_after=not_after,
             revocation_id=self.revocation_id(category),
-            scheme=certificate.ED25519,
+            scheme=ED25519,
             public_key=_raw(key.public_key()),
             handshake_ciphers=handshake_ciphers,
             workload_identities=workload_identities,
@@ -184,7 +189,7 @@ class Issuer:
         # a human's handshake certificate inherits the master's ID, every other takes one of the range (REVOKE-5)
         human = category is Category.HUMAN
         signed = master.sign_handshake(
-            certificate.HandshakeCertificateBody(
+            HandshakeCertificateBody(
                 category=body.category,
                 identity=identity or body.identity,
                 not_before=body.not_before if not_before is None else not_before,

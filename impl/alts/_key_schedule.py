@@ -1,4 +1,4 @@
-"""The key schedule: from the Diffie–Hellman result and the transcript to M, R, A and the Finished values (SPEC 7; HS-5)."""
+"""The key schedule: from the Diffie–Hellman result and the transcript to M, R, A and Finished (SPEC 7; HS-5)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The two state machines as data (SPEC 2.1).
 
-Nothing here runs during a handshake: `_handshake` and `_connection` look rows up. A (state, input) pair without a row is
-caller misuse for an application input and a peer violation for a wire input (SPEC 2.2, 2.3).
+Nothing here runs during a handshake: `_handshake` and `_connection` look rows up. A (state, input) pair without a row
+is caller misuse for an application input, a peer violation for a wire input (SPEC 2.2, 2.3).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cases: decorated coroutine functions, linted when they are registered, expanded into instances.
 
-A case's ID is ``<module>::<function>``; an instance adds ``/name=value,...``. IDs are stable and never reused: reports of
-two runs are compared by them. The docstring is the published text of the case.
+A case's ID is ``<module>::<function>``; an instance adds ``/name=value,...``. IDs are stable and never reused:
+reports of two runs are compared by them. The docstring is the published text of the case.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._verdict import HarnessError
-
-if TYPE_CHECKING:
-    from ._context import CaseRun
 
 CaseFunction = Callable[..., Awaitable[None]]
 Value = str | int | bool
@@ -191,8 +188,6 @@ def lint(made: Case) -> list[str]:
         problems.append("needs a docstring: it is the published text")
     if len(made.why) < 10:
         problems.append("says not why it matters")
-    if not isinstance(made.severity, Severity):
-        problems.append("needs a severity")
     if not made.requirements:
         problems.append("names no requirement")
     known = requirement_ids()
@@ -230,7 +225,9 @@ _requirement_ids: frozenset[str] | None = None
 
 
 def expand(made: Case, peers: Mapping[str, frozenset[str]]) -> list[Instance]:
-    """All instances of a case: every peer (pair) with the capabilities that it needs, every combination of parameters."""
+    """All instances of a case: every peer (pair) with the capabilities that it needs, every combination of
+    parameters.
+    """
 
     def fits(role: str, peer: str) -> bool:
         return {role, *made.needs.get(role, ())} <= peers.get(peer, frozenset())

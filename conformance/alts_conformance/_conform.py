@@ -16,7 +16,7 @@ from pathlib import Path
 from . import _case, _known, _peers, _report
 from ._runner import Options, Result, Run, Runner, Worker
 from ._terminal import Terminal
-from ._verdict import ConformanceError, HarnessError, UsageError
+from ._verdict import Attempt, ConformanceError, HarnessError, UsageError, Verdict
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +24,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--peer", action="append", metavar="NAME", help="judge this peer only (repeatable; default: all)")
     add("--case", action="append", metavar="GLOB", help="run instances or cases whose ID fits (repeatable)")
-    add("--profile", action="append", metavar="P", help="run the cases of a profile, such as rpc or record (repeatable)")
+    add(
+        "--profile", action="append", metavar="P", help="run the cases of a profile, such as rpc or record (repeatable)"
+    )
     add("--known", metavar="FILE", type=Path, help="known findings (default: the packaged file; 'none' for none)")
-    add("--report", metavar="DIR", type=Path, default=Path("build/conform"), help="where reports go (default: build/conform)")
-    add("-j", "--jobs", type=_positive, default=min(os.cpu_count() or 1, 4), metavar="N", help="workers (default: CPUs, at most 4)")
+    add(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        default=Path("build/conform"),
+        help="where reports go (default: build/conform)",
+    )
+    add(
+        "-j",
+        "--jobs",
+        type=_positive,
+        default=min(os.cpu_count() or 1, 4),
+        metavar="N",
+        help="workers (default: CPUs, at most 4)",
+    )
     add("--executor", default="local", metavar="WHERE", help="where instances run; only 'local' exists so far")
     add("--seed", type=int, metavar="S", help="seed of all random choices (default: a new one, printed)")
-    add("--retries", type=int, default=2, metavar="N", help="further tries of a failure, to tell flaky ones (default: 2)")
+    add(
+        "--retries",
+        type=int,
+        default=2,
+        metavar="N",
+        help="further tries of a failure, to tell flaky ones (default: 2)",
+    )
     add("--json", action="store_true", help="print one JSON document (schemas/report.schema.json)")
     add("--list", action="store_true", help="list the instances that would run, and run nothing")
-    add("--require-all-peers", action="store_true", default=os.environ.get("CI") == "true", help="a peer that cannot run is a failure (default where CI=true)")
-    add("--driver", action="append", default=[], metavar="NAME=CAPS:COMMAND", help="a further peer: its capabilities and its driver")
+    add(
+        "--require-all-peers",
+        action="store_true",
+        default=os.environ.get("CI") == "true",
+        help="a peer that cannot run is a failure (default where CI=true)",
+    )
+    add(
+        "--driver",
+        action="append",
+        default=[],
+        metavar="NAME=CAPS:COMMAND",
+        help="a further peer: its capabilities and its driver",
+    )
     add("--cases", action="append", default=[], metavar="MODULE", help="a further module of cases (importable)")
     add("--mutants", action="store_true", help="see that broken copies of the implementation are caught (its own run)")
 
@@ -74,7 +106,8 @@ def conform(args: argparse.Namespace, terminal: Terminal) -> int:
     Raises:
         UsageError, HarnessError: see there.
     """
-    sys.path.insert(0, os.getcwd()) if args.cases else None
+    if args.cases:
+        sys.path.insert(0, str(Path.cwd()))
     registry = _case.discover(args.cases)
     extra = {peer.name: peer for peer in map(_peers.extra_peer, args.driver)}
     wanted = args.peer or [*_peers.BUILTIN, *extra]
@@ -102,7 +135,9 @@ def conform(args: argparse.Namespace, terminal: Terminal) -> int:
     complaints = _known.complaints(findings, everything, datetime.date.today())
     names = ", ".join(f"{name} {_peers.version_of(peer)}" for name, peer in peers.items() if name not in unavailable)
     begin = time.monotonic()
-    terminal.start(len(chosen), f"alts conform: {len(chosen)} instances, {args.jobs} workers, seed {seed}; peers: {names}")
+    terminal.start(
+        len(chosen), f"alts conform: {len(chosen)} instances, {args.jobs} workers, seed {seed}; peers: {names}"
+    )
     state, skipped = execute(chosen, options, unavailable, terminal)
     versions = {**{name: _peers.version_of(peer) for name, peer in peers.items()}, **state.versions}
     missing = {name: why for name, why in {**unavailable, **state.problems}.items() if name in wanted}
@@ -133,9 +168,11 @@ def execute(
         broken = {**unavailable, **runner.state.problems}
         ready, skipped = [], []
         for instance in chosen:
-            reasons = [f"peer {peer} cannot run here: {broken[peer]}" for peer in sorted(instance.peers) if peer in broken]
+            reasons = [
+                f"peer {peer} cannot run here: {broken[peer]}" for peer in sorted(instance.peers) if peer in broken
+            ]
             if reasons:
-                attempt = _report_skip("; ".join(reasons))
+                attempt = Attempt(Verdict.SKIPPED, "; ".join(reasons))
                 skipped.append(Result(instance, attempt, 0))
                 terminal.progress(skipped[-1])
             else:
@@ -150,13 +187,9 @@ def execute(
         return runner.state, []
 
 
-def _report_skip(reason: str) -> _case.Any:
-    from ._verdict import Attempt, Verdict
-
-    return Attempt(Verdict.SKIPPED, reason)
-
-
-def choose(everything: Sequence[_case.Instance], args: argparse.Namespace, wanted: Sequence[str]) -> list[_case.Instance]:
+def choose(
+    everything: Sequence[_case.Instance], args: argparse.Namespace, wanted: Sequence[str]
+) -> list[_case.Instance]:
     """The instances that ``--peer``, ``--case`` and ``--profile`` leave.
 
     Raises:

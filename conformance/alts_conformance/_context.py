@@ -37,7 +37,9 @@ class Session:
         fields.setdefault("seed", self.run.seed)
         return await self.client.rpc(channel or self.channel, method, timeout=timeout, **fields)
 
-    async def call(self, method: str = "Unary", *, timeout: float = 10.0, channel: str | None = None, **fields: Any) -> Outcome:
+    async def call(
+        self, method: str = "Unary", *, timeout: float = 10.0, channel: str | None = None, **fields: Any
+    ) -> Outcome:
         """One call that must succeed with exactly the bytes that were asked for.
 
         Raises:
@@ -64,7 +66,9 @@ class Session:
             raise CaseFailed("the client did not connect within 10 s") from None
 
     async def reaction(self, end: str, since: int, seconds: float = 5.0) -> Reaction:
-        """How ``client`` or ``server`` reacts to what has happened since event number ``since``: waits for it to end."""
+        """How ``client`` or ``server`` reacts to what has happened since event number ``since``: waits for it
+        to end.
+        """
         link = await self.link()
         direction: Direction = CLIENT_TO_SERVER if end == "client" else SERVER_TO_CLIENT
         await link.recording.wait_for(lambda record: record.ended(direction) is not None, seconds)
@@ -105,7 +109,9 @@ class CaseRun:
         """Put a remark into the report."""
         self.notes.append(text)
 
-    def judge(self, reaction: Reaction, allowed: Iterable[Reaction], what: str, tolerated: Iterable[Reaction] = ()) -> None:
+    def judge(
+        self, reaction: Reaction, allowed: Iterable[Reaction], what: str, tolerated: Iterable[Reaction] = ()
+    ) -> None:
         """Weigh a reaction against the sets of allowed and tolerated ones.
 
         Raises:
@@ -159,7 +165,9 @@ class CaseRun:
             return {}
         return {"credential": {"realm": str(await self.world.ensure_realm()), "name": slot}}
 
-    async def relay(self, target: tuple[str, int], script: Script | None = None, name: str = "link") -> tuple[Relay, int]:
+    async def relay(
+        self, target: tuple[str, int], script: Script | None = None, name: str = "link"
+    ) -> tuple[Relay, int]:
         """A recording relay in front of ``target``, and its port."""
         relay = Relay(target, script, name=name)
         self._relays.append(relay)

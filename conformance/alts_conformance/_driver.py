@@ -117,7 +117,9 @@ class Driver:
         try:
             driver.hello = await driver.call("hello", seconds=seconds, protocol=PROTOCOL)
             if driver.hello.get("protocol") != PROTOCOL:
-                raise HarnessError(f"peer {name} speaks driver protocol {driver.hello.get('protocol')!r}, not {PROTOCOL}")
+                raise HarnessError(
+                    f"peer {name} speaks driver protocol {driver.hello.get('protocol')!r}, not {PROTOCOL}"
+                )
             await driver._canary(seconds)
         except BaseException:
             await driver.kill()
@@ -129,7 +131,9 @@ class Driver:
             await self.call(CANARY, seconds=seconds)
         except DriverRefused as refused:
             if refused.code != "unsupported":
-                raise HarnessError(f"peer {self.name} answers the canary with {refused.code!r}, not 'unsupported'") from None
+                raise HarnessError(
+                    f"peer {self.name} answers the canary with {refused.code!r}, not 'unsupported'"
+                ) from None
         else:
             raise HarnessError(f"peer {self.name} accepts the canary: nothing that it declares can be believed")
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 DATA = 6
 #: Bytes of the two header words.
 HEADER_SIZE = 8
-#: A longer frame than this is taken for something that is no frame. Generous: the limit of REC-3 is for peers to enforce.
+#: A longer frame than this is taken for something that is no frame. Generous: the limit of REC-3 is for peers to
+#: enforce.
 LARGEST_FRAME = (1 << 20) + (1 << 12)
 
 

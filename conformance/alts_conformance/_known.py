@@ -1,7 +1,7 @@
 """Known findings: declared deviations of a peer. They are run like everything else; one that does not show is an error.
 
-The file is TOML (or JSON with the same shape), checked against ``schemas/known.schema.json``. An entry names peer, version
-range, case glob, the expected verdict and reaction, the reason, and where to read more or when it expires.
+The file is TOML (or JSON with the same shape), checked against ``schemas/known.schema.json``. An entry names peer,
+version range, case glob, the expected verdict and reaction, the reason, and where to read more or when it expires.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class KnownFinding:
 
     def covers(self, instance: Instance, version: str) -> bool:
         """Whether this entry speaks about an instance run with this version of its peer."""
-        return self.peer in instance.subjects and matches(instance.id, [self.case]) and version_in(version, self.versions)
+        return (
+            self.peer in instance.subjects and matches(instance.id, [self.case]) and version_in(version, self.versions)
+        )
 
     def agrees(self, attempt: Attempt) -> bool:
         """Whether what happened is what was declared."""
@@ -144,7 +146,9 @@ def apply(attempt: Attempt, instance: Instance, findings: Sequence[KnownFinding]
     if attempt.verdict is Verdict.PASS:
         declared = covering[0]
         return _with(
-            attempt, Verdict.FAIL, f"unexpected pass: {declared.peer} was declared to {declared.expected} here; update the known findings"
+            attempt,
+            Verdict.FAIL,
+            f"unexpected pass: {declared.peer} was declared to {declared.expected} here; update the known findings",
         )
     if attempt.verdict in FINDINGS or attempt.verdict is Verdict.LENIENT:
         return _with(attempt, Verdict.FAIL, f"{attempt.verdict}, but not as declared: {attempt.message}")

@@ -1,7 +1,7 @@
 """What a relay can do to frames: rules that pick frames, and operations that turn a frame into steps.
 
-A rule fires once unless ``every`` is set. Operations are pure: they look at one frame and say what the relay shall write
-and in which order, so each can be tested without a socket.
+A rule fires once unless ``every`` is set. Operations are pure: they look at one frame and say what the relay shall
+write and in which order, so each can be tested without a socket.
 """
 
 from __future__ import annotations
@@ -134,7 +134,11 @@ def duplicate(times: int = 1) -> Operation:
 
 def hold(gate: asyncio.Event) -> Operation:
     """Keep this frame, and all behind it, until the gate opens."""
-    return lambda seen: [Wait(gate), Send(seen.frame.raw)]
+
+    def steps(seen: Seen) -> Sequence[Step]:
+        return [Wait(gate), Send(seen.frame.raw)]
+
+    return steps
 
 
 def swap_with_next(seen: Seen) -> Sequence[Step]:
@@ -159,17 +163,29 @@ def inject(*, before: bytes = b"", after: bytes = b"") -> Operation:
 
 def reflect(*, also_forward: bool = False) -> Operation:
     """Send the frame back to where it came from."""
-    return lambda seen: [SendBack(seen.frame.raw), *([Send(seen.frame.raw)] if also_forward else [])]
+
+    def steps(seen: Seen) -> Sequence[Step]:
+        return [SendBack(seen.frame.raw), *([Send(seen.frame.raw)] if also_forward else [])]
+
+    return steps
 
 
 def truncate_and_close(keep: int, how: End = "fin") -> Operation:
     """Pass the first ``keep`` bytes of the frame (negative: all but that many) and close towards the receiver."""
-    return lambda seen: [Send(seen.frame.raw[:keep]), Close(how, "onward")]
+
+    def steps(seen: Seen) -> Sequence[Step]:
+        return [Send(seen.frame.raw[:keep]), Close(how, "onward")]
+
+    return steps
 
 
 def close_after(how: End = "fin", side: Literal["onward", "back", "both"] = "onward") -> Operation:
     """Pass the frame, then close."""
-    return lambda seen: [Send(seen.frame.raw), Close(how, side)]
+
+    def steps(seen: Seen) -> Sequence[Step]:
+        return [Send(seen.frame.raw), Close(how, side)]
+
+    return steps
 
 
 def rewrite(change: Callable[[bytes], bytes]) -> Operation:

@@ -77,7 +77,8 @@ def enter() -> None:
         if uid != 0:
             raise NamespaceRefusedError(
                 refused.errno,
-                f"user namespaces are refused here ({refused.strerror}). Allow them (sysctl kernel.unprivileged_userns_clone=1, "
+                f"user namespaces are refused here ({refused.strerror}). Allow them (sysctl "
+                "kernel.unprivileged_userns_clone=1, "
                 "kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces>0), or run as root",
             ) from None
         try:
@@ -132,7 +133,9 @@ def fake_platform() -> None:
 
 
 def hosts_text(ipv4: str = "127.0.0.1", ipv6: str = "::1") -> str:
-    """A hosts file that leads the stacks to a handshaker service; the IPv6 line spares them a wait for a name server."""
+    """A hosts file that leads the stacks to a handshaker service; the IPv6 line spares them a wait for a name
+    server.
+    """
     names = f"{SERVICE_NAME} {SERVICE_NAME}."
     return f"127.0.0.1 localhost\n::1 localhost\n{ipv4} {names}\n{ipv6} {names}\n"
 

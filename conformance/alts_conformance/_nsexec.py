@@ -1,11 +1,12 @@
 """Start a program that dies with its parent, optionally in a nested mount namespace with a hosts file of its own.
 
-``python -I -S _nsexec.py [--hosts FILE] -- PROGRAM ARGUMENT...``. Run as a plain file, so that it starts in milliseconds
-and imports nothing of the package.
+``python -I -S _nsexec.py [--hosts FILE] -- PROGRAM ARGUMENT...``. Run as a plain file, so that it starts in
+milliseconds and imports nothing of the package.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -13,8 +14,12 @@ from pathlib import Path
 
 def main(arguments: list[str]) -> int:
     """Set up, then become the program. Returns 126 when that is not possible."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
-    import _namespaces  # noqa: PLC0415 # run as a file: there is no package here
+    # Run as a plain file: there is no package here, so the neighbour is loaded by its path.
+    spec = importlib.util.spec_from_file_location("_namespaces", Path(__file__).with_name("_namespaces.py"))
+    if spec is None or spec.loader is None:
+        return 126
+    _namespaces = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(_namespaces)
 
     parent = os.getppid()
     _namespaces.die_with_parent()

@@ -1,7 +1,7 @@
 """The test application's payload format (conformance/DRIVER.md, section "Echo"), as the harness computes it.
 
-Bytes come from a seed on both sides, so no payload crosses a driver's stdio. The drivers carry copies of these few lines,
-since they must run without this package; a test holds the copies together.
+Bytes come from a seed on both sides, so no payload crosses a driver's stdio. The drivers carry copies of these few
+lines, since they must run without this package; a test holds the copies together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def stream_bytes(seed: int, direction: bytes, index: int, size: int) -> bytes:
 
 
 def make_request(seed: int, index: int, size: int, response_size: int, response_count: int) -> bytes:
-    """Request number ``index``: ``size`` bytes in all. Shorter than the header (22 bytes): bytes that are simply echoed."""
+    """Request number ``index``: ``size`` bytes in all. Shorter than the header (22 bytes): bytes that are
+    simply echoed.
+    """
     if size < HEADER.size:
         return stream_bytes(seed, b"Q", index, size)
     head = HEADER.pack(MAGIC, seed, index, response_size, response_count)

@@ -1,7 +1,7 @@
 """The peers: what each is called, how it is started, what it declares, and whether it can run here.
 
-Capabilities are declared, and compared with what the driver says of itself when it starts. They are never inferred from a
-failure.
+Capabilities are declared, and compared with what the driver says of itself when it starts. They are never inferred
+from a failure.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def _reference() -> Peer:
     capabilities = frozenset(
         {"client", "server", "alts", "insecure", "target_identities", "record", "handshaker", "full-handshake"}
     )
-    return Peer("reference", (sys.executable, "-m", "alts_conformance.drivers.reference"), capabilities, reference_env())
+    return Peer(
+        "reference", (sys.executable, "-m", "alts_conformance.drivers.reference"), capabilities, reference_env()
+    )
 
 
 def reference_env() -> dict[str, str]:

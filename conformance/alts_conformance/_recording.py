@@ -26,7 +26,8 @@ TRANSCRIPT_BYTES = 4096
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. ``frame``/``opaque``/``rest`` came in from the sender of ``direction``, ``sent`` is what
-    the relay wrote in place of a frame; a frame without one went on as it came."""
+    the relay wrote in place of a frame; a frame without one went on as it came.
+    """
 
     at: float
     kind: Kind
@@ -55,7 +56,8 @@ class Event:
 class Recording:
     """Everything that was seen on one connection through a relay.
 
-    ``secret`` links are recorded without their bytes. Beyond ``budget`` bytes data frames are counted and no longer kept.
+    ``secret`` links are recorded without their bytes. Beyond ``budget`` bytes data frames are counted and no longer
+    kept.
     """
 
     name: str
@@ -143,7 +145,9 @@ class Recording:
 
 
 def reaction_in(recording: Recording, direction: Direction, *, since: int, alert_type: int) -> Reaction:
-    """How the sender of ``direction`` reacted after event number ``since``: ended (and how), kept talking, or kept silent."""
+    """How the sender of ``direction`` reacted after event number ``since``: ended (and how), kept talking, or
+    kept silent.
+    """
     later = [event for event in recording.events[since:] if event.direction == direction]
     alerted = any(event.kind == "frame" and Frame(event.data).type == alert_type for event in later)
     for event in later:

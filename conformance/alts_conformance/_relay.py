@@ -1,7 +1,7 @@
 """A recording TCP relay with programmable manipulations, one for every link of a case.
 
-Ends are carried over faithfully: FIN becomes FIN, RST becomes RST. In frame mode a direction is cut into frames and every
-frame goes through the rules; bytes that are no frames pass as they are.
+Ends are carried over faithfully: FIN becomes FIN, RST becomes RST. In frame mode a direction is cut into frames and
+every frame goes through the rules; bytes that are no frames pass as they are.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def abort(writer: asyncio.StreamWriter) -> None:
 class Script:
     """What a relay does to the connections through it.
 
-    ``segment`` cuts everything in a direction into writes of that many bytes; a direction in ``shield`` does not carry an
-    end of the connection over, so that the reaction of one end cannot be an echo of the other's.
+    ``segment`` cuts everything in a direction into writes of that many bytes; a direction in ``shield`` does not
+    carry an end of the connection over, so that the reaction of one end cannot be an echo of the other's.
     """
 
     rules: Sequence[Rule] = ()
@@ -214,7 +214,9 @@ class Link:
 class Relay:
     """Listens on a loopback port and carries every connection to ``target``; each becomes a :class:`Link`."""
 
-    def __init__(self, target: tuple[str, int], script: Script | None = None, *, name: str = "link", secret: bool = False):
+    def __init__(
+        self, target: tuple[str, int], script: Script | None = None, *, name: str = "link", secret: bool = False
+    ):
         self.target = target
         self.script = script or Script()
         self.links: list[Link] = []

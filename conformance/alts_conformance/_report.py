@@ -82,7 +82,11 @@ def as_document(summary: Summary) -> dict[str, Any]:
         "seconds": round(summary.seconds, 3),
         "platform": {"python": platform.python_version(), "system": platform.system(), "release": platform.release()},
         "peers": [
-            {"name": name, "version": summary.versions.get(name, "unknown"), "unavailable": summary.unavailable.get(name)}
+            {
+                "name": name,
+                "version": summary.versions.get(name, "unknown"),
+                "unavailable": summary.unavailable.get(name),
+            }
             for name in dict.fromkeys([*summary.options.peers, *summary.unavailable])
         ],
         "counts": summary.counts(),
@@ -131,7 +135,9 @@ def as_junit(summary: Summary) -> str:
         for result in results:
             _junit_case(suite, result, summary.options)
     for error in summary.errors:
-        suite = ET.SubElement(root, "testsuite", name="known findings", tests="1", failures="1", errors="0", skipped="0")
+        suite = ET.SubElement(
+            root, "testsuite", name="known findings", tests="1", failures="1", errors="0", skipped="0"
+        )
         case = ET.SubElement(suite, "testcase", classname="known", name=_printable(error))
         ET.SubElement(case, "failure", message=_printable(error))
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
@@ -150,7 +156,8 @@ def _junit_case(suite: ET.Element, result: Result, options: Options) -> None:
         kind = "error" if verdict is Verdict.HARNESS else "failure"
         element = ET.SubElement(case, kind, message=message, type=verdict.value)
         element.text = _printable(
-            f"requirements: {', '.join(result.instance.case.requirements)}\nreproduce: {reproduce_command(result, options)}\n"
+            f"requirements: {', '.join(result.instance.case.requirements)}\n"
+            f"reproduce: {reproduce_command(result, options)}\n"
             f"transcript: {result.attempt.transcript}\n" + "\n".join(result.attempt.notes)
         )
     elif verdict is Verdict.SKIPPED:

@@ -1,7 +1,7 @@
 """The runner: hands instances to workers, kills what hangs, tries failures again, and collects results.
 
-The run is a function of the seed: every instance draws its choices from the seed and its own ID, whatever the order in which
-workers take them.
+The run is a function of the seed: every instance draws its choices from the seed and its own ID, whatever the order
+in which workers take them.
 """
 
 from __future__ import annotations
@@ -254,5 +254,7 @@ class Runner:
     def _transcript(self, instance: Instance, number: int) -> Path | None:
         if self.options.report is None:
             return None
-        name = instance.id.replace("::", ".").replace("/", ".").replace(",", ".") + (f".try{number + 1}" if number else "")
+        name = instance.id.replace("::", ".").replace("/", ".").replace(",", ".") + (
+            f".try{number + 1}" if number else ""
+        )
         return self.options.report / "transcripts" / (name[:200] + ".jsonl")

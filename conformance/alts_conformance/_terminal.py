@@ -67,7 +67,10 @@ class Terminal:
         counts = summary.counts()
         total = sum(counts.values())
         parts = [f"{counts[verdict.value]} {verdict.value}" for verdict in reversed(ORDER) if counts[verdict.value]]
-        self.line(f"{total} instances in {summary.seconds:.1f} s, seed {summary.options.seed}: " + ", ".join(parts or ["nothing ran"]))
+        self.line(
+            f"{total} instances in {summary.seconds:.1f} s, seed {summary.options.seed}: "
+            + ", ".join(parts or ["nothing ran"])
+        )
 
     def _failures(self, summary: Summary) -> None:
         bad = [r for r in summary.results if r.attempt.verdict in FINDINGS or r.attempt.verdict is Verdict.HARNESS]

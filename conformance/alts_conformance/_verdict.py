@@ -108,7 +108,8 @@ def judge_reaction(reaction: Reaction, allowed: Iterable[Reaction], tolerated: I
 
 
 def merge_attempts(attempts: Sequence[Attempt]) -> Attempt:
-    """Make one verdict of all attempts of an instance: bad once and good once is ``flaky``; a harness fault is never hidden.
+    """Make one verdict of all attempts of an instance: bad once and good once is ``flaky``; a harness fault is never
+    hidden.
 
     Raises:
         HarnessError: there was no attempt.

@@ -136,7 +136,11 @@ def main() -> int:
     output = _Output()
     with tempfile.TemporaryDirectory(prefix="alts-conform-", ignore_cleanup_errors=True) as name:
         missing = enter_world(Path(name)) if configuration.get("isolate", True) else "switched off"
-        if missing is not None and configuration.get("isolate", True) and os.environ.get("OPENALTS_NO_ISOLATION") != "1":
+        if (
+            missing is not None
+            and configuration.get("isolate", True)
+            and os.environ.get("OPENALTS_NO_ISOLATION") != "1"
+        ):
             output.send({"fault": f"no namespace for the worker: {missing}"})
             return 3
         asyncio.run(serve(configuration, Path(name), output, missing))

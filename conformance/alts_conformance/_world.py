@@ -1,8 +1,8 @@
 """What the cases of one worker share: a realm, handshaker services, and peer processes that are used again when clean.
 
 One *slot* is one identity of the realm with loopback addresses of its own (127.0.0.N and fd00::N, port 8080 for its
-handshaker service). A process that looks for its handshaker service by name runs in a nested mount namespace whose hosts
-file leads it to its slot.
+handshaker service). A process that looks for its handshaker service by name runs in a nested mount namespace whose
+hosts file leads it to its slot.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import struct
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 
@@ -39,7 +40,7 @@ def make_request(seed: int, index: int, size: int, response_size: int, response_
     return head + stream_bytes(seed, b"Q", index, size - HEADER.size)
 
 
-def responses_to(request: bytes) -> "Iterator[bytes]":
+def responses_to(request: bytes) -> Iterator[bytes]:
     """What a request asks for."""
     if len(request) < HEADER.size or request[:4] != b"oacp":
         yield request
@@ -70,16 +71,16 @@ class Tally:
         """The response of ClientStream."""
         return struct.pack(">QQ", self.count, self.total) + self._digest.digest()
 
-    def report(self, name: str) -> "Dict[str, Any]":
+    def report(self, name: str) -> dict[str, Any]:
         """The fields of an outcome."""
-        report: Dict[str, Any] = {name + "_messages": self.count, name + "_bytes": self.total}
+        report: dict[str, Any] = {name + "_messages": self.count, name + "_bytes": self.total}
         report[name + "_sha256"] = self._digest.hexdigest()
         if self.count and len(self.first) <= 4096:
             report[name + "_first"] = self.first.hex()
         return report
 
 
-def auth_of(context: "Any") -> "Dict[str, Any]":
+def auth_of(context: Any) -> dict[str, Any]:
     """The authentication context of a call as plain strings."""
     found = {key: [v.decode("utf-8", "replace") for v in values] for key, values in context.auth_context().items()}
     kind = (found.get("transport_security_type") or ["none"])[0]
@@ -91,33 +92,33 @@ class Application:
     """The test application; remembers every call that reached it."""
 
     def __init__(self) -> None:
-        self.calls: List[Dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
-    def _note(self, method: str, tally: Tally, context: "Any") -> None:
+    def _note(self, method: str, tally: Tally, context: Any) -> None:
         with self._lock:
             self.calls.append({"method": method, "auth": auth_of(context), **tally.report("received")})
 
-    def _single(self, method: str, request: bytes, context: "Any") -> "Iterator[bytes]":
+    def _single(self, method: str, request: bytes, context: Any) -> Iterator[bytes]:
         tally = Tally()
         tally.add(request)
         self._note(method, tally, context)
         return responses_to(request)
 
-    def unary(self, request: bytes, context: "Any") -> bytes:
+    def unary(self, request: bytes, context: Any) -> bytes:
         """Unary: one request, the first response it asks for."""
         return next(self._single("Unary", request, context), b"")
 
-    def who(self, request: bytes, context: "Any") -> bytes:
+    def who(self, request: bytes, context: Any) -> bytes:
         """WhoAmI: the authentication context as JSON."""
         self._single("WhoAmI", request, context)
         return json.dumps(auth_of(context), sort_keys=True).encode()
 
-    def server_stream(self, request: bytes, context: "Any") -> "Iterator[bytes]":
+    def server_stream(self, request: bytes, context: Any) -> Iterator[bytes]:
         """ServerStream: all the responses that the request asks for."""
         return self._single("ServerStream", request, context)
 
-    def client_stream(self, requests: "Iterator[bytes]", context: "Any") -> bytes:
+    def client_stream(self, requests: Iterator[bytes], context: Any) -> bytes:
         """ClientStream: count, size and digest of everything received."""
         tally = Tally()
         for request in requests:
@@ -125,7 +126,7 @@ class Application:
         self._note("ClientStream", tally, context)
         return tally.summary()
 
-    def bidi(self, requests: "Iterator[bytes]", context: "Any") -> "Iterator[bytes]":
+    def bidi(self, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
         """Bidi: for each request the responses that it asks for."""
         tally = Tally()
         for request in requests:
@@ -133,9 +134,9 @@ class Application:
             yield from responses_to(request)
         self._note("Bidi", tally, context)
 
-    def handlers(self) -> "Any":
+    def handlers(self) -> Any:
         """Generic handlers without any serializer."""
-        table = {
+        table: dict[str, Any] = {
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
             "WhoAmI": grpc.unary_unary_rpc_method_handler(self.who),
             "ServerStream": grpc.unary_stream_rpc_method_handler(self.server_stream),
@@ -149,16 +150,16 @@ class Driver:
     """The commands."""
 
     def __init__(self) -> None:
-        self.servers: Dict[str, Any] = {}
-        self.channels: Dict[str, Any] = {}
+        self.servers: dict[str, Any] = {}
+        self.channels: dict[str, Any] = {}
         self._numbers = iter(range(1, 1 << 30))
 
-    def hello(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def hello(self, command: dict[str, Any]) -> dict[str, Any]:
         """Who this is and what it can do."""
         capabilities = ["client", "server", "alts", "insecure", "target_identities"]
         return {"protocol": PROTOCOL, "peer": "grpc-core", "version": grpc.__version__, "capabilities": capabilities}
 
-    def start_server(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def start_server(self, command: dict[str, Any]) -> dict[str, Any]:
         """Listen with the test application behind it."""
         pool = concurrent.futures.ThreadPoolExecutor(max_workers=32)
         options = [("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST)]
@@ -172,11 +173,11 @@ class Driver:
         else:
             port = server.add_insecure_port(address)
         server.start()
-        name = "s%d" % next(self._numbers)
+        name = f"s{next(self._numbers)}"
         self.servers[name] = (server, application)
         return {"server": name, "port": port}
 
-    def connect(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def connect(self, command: dict[str, Any]) -> dict[str, Any]:
         """Make a channel; it connects with its first call."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         options += [("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST)]
@@ -186,11 +187,11 @@ class Driver:
             channel = grpc.secure_channel(command["target"], credentials, options=options)
         else:
             channel = grpc.insecure_channel(command["target"], options=options)
-        name = "c%d" % next(self._numbers)
+        name = f"c{next(self._numbers)}"
         self.channels[name] = channel
         return {"channel": name}
 
-    def rpc(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def rpc(self, command: dict[str, Any]) -> dict[str, Any]:
         """Make one call and tell what came of it."""
         method = command["method"]
         kind = command.get("kind", KINDS[method])
@@ -200,7 +201,7 @@ class Driver:
         sent, received = Tally(), Tally()
         credit = threading.Semaphore(0)
 
-        def requests() -> "Iterator[bytes]":
+        def requests() -> Iterator[bytes]:
             for index in range(count):
                 if pingpong and index and not credit.acquire(timeout=30):
                     return
@@ -232,21 +233,21 @@ class Driver:
         outcome = {"status": code.value[0], "detail": detail, "seconds": time.monotonic() - begin}
         return {**outcome, **sent.report("sent"), **received.report("received")}
 
-    def observe(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def observe(self, command: dict[str, Any]) -> dict[str, Any]:
         """Every call that reached the application of a server."""
         return {"calls": list(self.servers[command["server"]][1].calls)}
 
-    def close(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def close(self, command: dict[str, Any]) -> dict[str, Any]:
         """Close one channel."""
         self.channels.pop(command["channel"]).close()
         return {}
 
-    def stop_server(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def stop_server(self, command: dict[str, Any]) -> dict[str, Any]:
         """Stop one server at once."""
         self.servers.pop(command["server"])[0].stop(0).wait(5)
         return {}
 
-    def reset(self, command: "Dict[str, Any]") -> "Dict[str, Any]":
+    def reset(self, command: dict[str, Any]) -> dict[str, Any]:
         """Close every channel and server."""
         for channel in self.channels.values():
             channel.close()
@@ -258,7 +259,7 @@ class Driver:
         return {}
 
 
-COMMANDS: "Dict[str, Callable[[Driver, Dict[str, Any]], Dict[str, Any]]]" = {
+COMMANDS: dict[str, Callable[[Driver, dict[str, Any]], dict[str, Any]]] = {
     "hello": Driver.hello,
     "start_server": Driver.start_server,
     "connect": Driver.connect,
@@ -270,15 +271,20 @@ COMMANDS: "Dict[str, Callable[[Driver, Dict[str, Any]], Dict[str, Any]]]" = {
 }
 
 
-def answer(driver: Driver, command: "Dict[str, Any]") -> "Dict[str, Any]":
+def answer(driver: Driver, command: dict[str, Any]) -> dict[str, Any]:
     """Run one command; errors become an answer."""
-    function: Optional[Callable[[Driver, Dict[str, Any]], Dict[str, Any]]] = COMMANDS.get(command.get("command", ""))
+    function: Callable[[Driver, dict[str, Any]], dict[str, Any]] | None = COMMANDS.get(command.get("command", ""))
     if function is None:
         return {"id": command.get("id"), "ok": False, "error": "unsupported"}
     try:
         return {"id": command.get("id"), "ok": True, **function(driver, command)}
     except Exception as error:
-        return {"id": command.get("id"), "ok": False, "error": "failed", "detail": "%s: %s" % (type(error).__name__, error)}
+        return {
+            "id": command.get("id"),
+            "ok": False,
+            "error": "failed",
+            "detail": f"{type(error).__name__}: {error}",
+        }
 
 
 def main() -> int:
@@ -286,7 +292,7 @@ def main() -> int:
     driver = Driver()
     lock = threading.Lock()
 
-    def work(command: "Dict[str, Any]") -> None:
+    def work(command: dict[str, Any]) -> None:
         line = json.dumps(answer(driver, command))
         with lock:
             sys.stdout.write(line + "\n")

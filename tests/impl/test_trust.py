@@ -162,7 +162,8 @@ class Forge:
 
     def judge(self, raw: bytes, **options: Any) -> ErrorCode | None:
         """Return the code with which `raw` is refused, None if it is accepted."""
-        merged: dict[str, Any] = {"trust": self.realm.trust(), "now": NOW + 5, "role": Role.SERVER, "targets": frozenset()}
+        merged: dict[str, Any] = {"trust": self.realm.trust(), "now": NOW + 5}
+        merged |= {"role": Role.SERVER, "targets": frozenset()}
         merged |= options
         try:
             verify_certificate(raw, merged.pop("trust"), merged.pop("now"), **merged)

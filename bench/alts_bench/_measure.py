@@ -1,0 +1,29 @@
+"""Measuring by alternating loops: what is compared runs turn by turn in one process, so that drift hits both alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def alternate(loops: Mapping[str, Callable[[], int]], seconds: float) -> dict[str, float]:
+    """Run the loops in turn for about `seconds` in all and return the median cost of one operation of each, in seconds.
+
+    Args:
+        loops: name to a function that does some operations and returns how many.
+        seconds: time for all of them together; every loop runs at least three times.
+    """
+    costs: dict[str, list[float]] = {name: [] for name in loops}
+    for loop in loops.values():
+        loop()  # warm up
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or min(map(len, costs.values())) < 3:
+        for name, loop in loops.items():
+            start = time.perf_counter()
+            count = loop()
+            costs[name].append((time.perf_counter() - start) / count)
+    return {name: statistics.median(values) for name, values in costs.items()}

@@ -1,0 +1,66 @@
+"""`alts bench`: measured ratios, never asserted ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from . import _handshake, _record
+
+SUBJECTS = ("record", "handshake")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `alts bench`."""
+    parser.add_argument(
+        "subject", nargs="*", metavar="{record,handshake}", help="what to measure (default: everything)"
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="time for each subject (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `alts bench`; always 0, since a figure is no verdict. Exit code 2: --seconds out of range."""
+    if not 0 < args.seconds <= 600:
+        print("alts bench: --seconds must be above 0 and at most 600", file=sys.stderr)
+        return 2
+    if unknown := sorted(set(args.subject) - set(SUBJECTS)):
+        print(f"alts bench: no such subject: {', '.join(unknown)} (there are: {', '.join(SUBJECTS)})", file=sys.stderr)
+        return 2
+    results: dict[str, object] = {}
+    for subject in args.subject or SUBJECTS:
+        if subject == "record":
+            rows = results["record"] = _record.measure(args.seconds)
+            if not args.json:
+                print("ALTSRP_GCM_AES128_REKEY against bare AES-128-GCM in place (same library, same run, one core)")
+                print("  plaintext   bare GB/s   seal/bare   open/bare")
+                for row in rows:
+                    speed = row["bare_bytes_per_second"] / 1e9
+                    size = int(row["plaintext_bytes"])
+                    print(f"  {size:>9}   {speed:>9.2f}   {row['seal_ratio']:>9.2f}   {row['open_ratio']:>9.2f}")
+        else:
+            figures = results["handshake"] = _handshake.measure(args.seconds)
+            if not args.json:
+                print("full handshake, both sides on one core, every certificate verified each time")
+                print(
+                    f"  ALTS X25519_STATIC_SHA256   {figures['alts_full_microseconds']:>8.0f} µs   (cryptography: ",
+                    end="",
+                )
+                print(f"{figures['openssl_of_cryptography']})")
+                print(
+                    f"  mutual TLS 1.3, P-256       {figures['tls_mutual_microseconds']:>8.0f} µs   (Python ssl: ",
+                    end="",
+                )
+                print(f"{figures['openssl_of_python']})")
+                print(f"  TLS / ALTS                  {figures['tls_over_alts']:>8.2f}")
+    if args.json:
+        print(json.dumps(results, indent=2))
+    return 0
+
+
+def main() -> int:
+    """Run as `python -m alts_bench`."""
+    parser = argparse.ArgumentParser(prog="alts bench")
+    add_arguments(parser)
+    return run(parser.parse_args())

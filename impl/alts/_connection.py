@@ -166,6 +166,7 @@ class Connection:
 
     def _fail(self, violation: PeerViolation) -> ConnectionFailed:
         violation.state = violation.state or State.OPEN
+        violation.__traceback__ = violation.__context__ = None  # its frames hold secrets
         self._finish(State.FAILED)
         return ConnectionFailed(violation)
 

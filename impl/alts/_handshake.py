@@ -131,7 +131,11 @@ class Handshake:
         self.state = row.next_state
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes from the peer, cut in any way, and go as far as they lead; bytes after the last frame are kept."""
+        """Take bytes from the peer, cut in any way, and go as far as they lead; bytes after the last frame are kept.
+
+        What a peer sends raises nothing; what a hook of the configuration or environment raises passes through, and the
+        handshake is FAILED with INTERNAL_ERROR.
+        """
         if self.state in (State.CLOSED, State.FAILED):
             return
         self._incoming += data
@@ -146,6 +150,9 @@ class Handshake:
                 self.state = row.next_state
         except PeerViolation as violation:
             self.fail(violation)
+        except BaseException:  # a hook of the caller failed: this handshake cannot go on, and the caller hears why
+            self.fail(PeerViolation(ErrorCode.INTERNAL_ERROR, "this endpoint failed by its own fault"))
+            raise
 
     def receive_end(self) -> None:
         """The peer's stream ended before the handshake was complete (SPEC 3.5)."""
@@ -178,6 +185,7 @@ class Handshake:
     def fail(self, violation: PeerViolation) -> None:
         """Enter FAILED because of `violation`, queueing an alert if its code may be sent (SPEC 2.3)."""
         violation.state = self.state
+        violation.__traceback__ = violation.__context__ = None  # its frames hold secrets
         if violation.code < FIRST_LOCAL_CODE:
             alert = messages.Alert(code=violation.code).SerializeToString(deterministic=True)
             self._outgoing += encode_frame(Input.ALERT, alert)
@@ -329,5 +337,5 @@ class Handshake:
         self._secrets = None
         self._peer = None
         self._client_init = b""
-        if self.state is State.FAILED:
+        if self.state in (State.CLOSED, State.FAILED):
             self._incoming.clear()

@@ -251,3 +251,27 @@ def test_no_secret_is_in_a_repr_and_the_key_log_is_opt_in() -> None:
     for secret in (seen[0].record, seen[0].resumption, seen[0].authenticator):
         assert repr(secret)[2:-1] not in text
         assert secret.hex() not in text
+
+
+@pytest.mark.req("TRUST-1")
+def test_a_hook_that_raises_fails_the_handshake_and_is_heard() -> None:
+    def broken(realm: Realm) -> Trust:
+        def is_revoked(revocation_id: int) -> bool:
+            raise OSError(f"disk lost, asked about {revocation_id}")
+
+        return dataclasses.replace(realm.trust(), is_revoked=is_revoked)
+
+    pair = Pair(server={"trust": broken})
+    pair.client.start()
+    with pytest.raises(OSError, match="disk lost"):
+        pair.server.receive_data(pair.client.data_to_send())
+    assert pair.server.state == "FAILED"
+    assert failure(pair.client.receive_data(pair.server.data_to_send())).alert_code == ErrorCode.INTERNAL_ERROR
+
+
+@pytest.mark.req("HS-5")
+def test_a_violation_keeps_no_frame_alive() -> None:
+    pair = Pair(client={"target_identities": frozenset({"prod/other"})})
+    client, _ = pair.handshake()
+    assert failure(client).__traceback__ is None
+    assert failure(client).__context__ is None

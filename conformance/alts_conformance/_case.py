@@ -14,7 +14,6 @@ import itertools
 import json
 import pkgutil
 import random
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -116,7 +115,6 @@ class Registry:
 
 
 REGISTRY = Registry()
-_ID = re.compile(r"[A-Z]+-\d+")
 
 
 def case(
@@ -213,10 +211,13 @@ def requirement_ids() -> frozenset[str]:
     global _requirement_ids
     if _requirement_ids is None:
         checkout = Path(__file__).resolve().parents[2] / "docs" / "requirements.json"
-        source = checkout if checkout.is_file() else resources.files("alts_conformance") / "requirements.json"
         try:
-            _requirement_ids = frozenset(_ID.findall(source.read_text(encoding="utf-8")))
-        except OSError as error:
+            if checkout.is_file():
+                table = json.loads(checkout.read_text(encoding="utf-8"))
+                _requirement_ids = frozenset(row["id"] for row in table["requirements"])
+            else:
+                _requirement_ids = frozenset(packaged_requirements())
+        except (OSError, ValueError, KeyError) as error:
             raise HarnessError(f"no list of requirement IDs: {error}") from None
     return _requirement_ids
 

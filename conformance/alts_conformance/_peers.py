@@ -117,7 +117,12 @@ def version_of(peer: Peer) -> str:
         return "unknown"
     if peer.command[0] != sys.executable:
         code = f"import importlib.metadata as m; print(m.version({distribution!r}))"
-        probe = subprocess.run([peer.command[0], "-c", code], capture_output=True, text=True, timeout=30, check=False)
+        try:
+            probe = subprocess.run(
+                [peer.command[0], "-c", code], capture_output=True, text=True, timeout=30, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return "unknown"
         return probe.stdout.strip() or "unknown"
     try:
         return importlib.metadata.version(distribution)

@@ -32,6 +32,8 @@ from ._manipulate import (
 from ._recording import Recording
 
 _READ_SIZE = 1 << 18
+#: Reads that may wait to be forwarded.
+_QUEUE = 16
 
 
 def abort(writer: asyncio.StreamWriter) -> None:
@@ -76,6 +78,10 @@ class Link:
         self._prefix: dict[Direction, bytes] = {CLIENT_TO_SERVER: b"", SERVER_TO_CLIENT: b""}
         self._suffix: dict[Direction, bytes] = {CLIENT_TO_SERVER: b"", SERVER_TO_CLIENT: b""}
         self._closed: set[Direction] = set()
+        self._queue: dict[Direction, asyncio.Queue[list[Frame] | bytes | End]] = {
+            CLIENT_TO_SERVER: asyncio.Queue(_QUEUE),
+            SERVER_TO_CLIENT: asyncio.Queue(_QUEUE),
+        }
         for writer in self._writer.values():
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,52 +90,73 @@ class Link:
         """Carry bytes until both ends are done."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(CLIENT_TO_SERVER))
-                group.create_task(self._pump(SERVER_TO_CLIENT))
+                for direction in (CLIENT_TO_SERVER, SERVER_TO_CLIENT):
+                    group.create_task(self._read(direction))
+                    group.create_task(self._forward(direction))
         finally:
             for writer in self._writer.values():
                 writer.close()
 
-    async def _pump(self, direction: Direction) -> None:
-        reader, record = self._reader[direction], self.recording
+    async def _read(self, direction: Direction) -> None:
+        """Take what the sender of a direction writes; recorded at once, also while something is held."""
+        reader, record, queue = self._reader[direction], self.recording, self._queue[direction]
+        splitter = self._splitter[direction]
         while True:
             try:
                 data = await reader.read(_READ_SIZE)
             except (ConnectionError, OSError):
                 self._rest(direction)
                 record.add("rst", direction)
-                self.end(direction, "rst")
+                await queue.put("rst")
                 return
             if not data:
                 rest = self._rest(direction)
                 record.add("fin", direction)
-                if rest:
-                    await self._write(direction, rest)
-                self.end(direction, "fin")
+                await queue.put(rest)
+                await queue.put("fin")
                 return
-            splitter = self._splitter[direction]
-            passing: list[bytes] = []
-            for frame in splitter.feed(data):
+            frames = splitter.feed(data)
+            for frame in frames:
                 record.add("opaque" if frame.opaque else "frame", direction, frame.raw)
-                steps = self._steps(frame, direction)
-                if steps is None:
-                    passing.append(frame.raw)
-                    continue
-                if passing:
-                    await self._write(direction, b"".join(passing))
-                    passing.clear()
-                for step in steps:
-                    await self._do(step, direction)
+            await queue.put(frames)
+
+    async def _forward(self, direction: Direction) -> None:
+        """Write what was taken, by way of the rules."""
+        queue = self._queue[direction]
+        while True:
+            match await queue.get():
+                case "fin" | "rst" as how:
+                    kept = self._prefix[direction] + self._suffix[direction]
+                    if how == "fin" and kept:
+                        await self._write(direction, kept)
+                    self.end(direction, "fin" if how == "fin" else "rst")
+                    return
+                case bytes(rest):
+                    self._prefix[direction] += self._suffix[direction]
+                    self._suffix[direction] = rest
+                case list(frames):
+                    await self._forward_frames(frames, direction)
+
+    async def _forward_frames(self, frames: list[Frame], direction: Direction) -> None:
+        passing: list[bytes] = []
+        for frame in frames:
+            steps = self._steps(frame, direction)
+            if steps is None:
+                passing.append(frame.raw)
+                continue
             if passing:
                 await self._write(direction, b"".join(passing))
+                passing.clear()
+            for step in steps:
+                await self._do(step, direction)
+        if passing:
+            await self._write(direction, b"".join(passing))
 
     def _rest(self, direction: Direction) -> bytes:
         rest = self._splitter[direction].flush()
         if rest:
             self.recording.add("rest", direction, rest)
-        kept = self._prefix[direction] + self._suffix[direction]
-        self._prefix[direction] = self._suffix[direction] = b""
-        return kept + rest
+        return rest
 
     def _steps(self, frame: Frame, direction: Direction) -> Sequence[Step] | None:
         """The steps for this frame, or None when it simply passes."""
@@ -253,6 +280,9 @@ class Relay:
         try:
             await link.run()
         except* OSError:
+            pass
+        except* asyncio.CancelledError:
+            # The end of a relay, asked for by stop(); the stream server that runs this would report it as a mistake.
             pass
         finally:
             self._tasks.discard(task)

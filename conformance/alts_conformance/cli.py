@@ -53,7 +53,7 @@ def build_parser(selected: Command | None, module: ModuleType | None) -> argpars
     """The parser with all names, and the options of the one subcommand that is used."""
     parser = argparse.ArgumentParser(
         prog="alts",
-        description="openalts: an open ALTS handshake and record protocol; its model, proofs, vectors, conformance suite.",
+        description="openalts: an open ALTS handshake and record protocol; model, proofs, vectors, conformance suite.",
         epilog="Exit codes: 0 all well, 1 findings, 2 usage, 3 the harness itself failed.",
     )
     try:

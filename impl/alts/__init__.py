@@ -21,16 +21,29 @@ from ._events import (
 from ._handshake import Handshake
 from ._issuer import Issuer, MasterKey, Realm, SigningService
 from ._key_schedule import Secrets
-from ._messages import ALTSRP_GCM_AES128_REKEY, X25519_STATIC_SHA256
+from ._messages import (
+    ALTSRP_GCM_AES128_REKEY,
+    HANDSHAKE_CIPHERS,
+    X25519_KCI_SHA256,
+    X25519_MLKEM768_PFS_SHA256,
+    X25519_PFS_SHA256,
+    X25519_STATIC_SHA256,
+)
 from ._record import Opener, Sealer
+from ._resumption import Resumption
 from ._table import STATES, TABLE, TRANSITIONS, Input, Role, State, Transition
+from ._tickets import HeldTicket, ResumptionKeys, Session, TicketCache, UsedSecrets, UsedSecretsInMemory
 from ._trust import Category, Peer, Policy, Rule, Trust, matches
 
 __all__ = [
     "ALTSRP_GCM_AES128_REKEY",
+    "HANDSHAKE_CIPHERS",
     "STATES",
     "TABLE",
     "TRANSITIONS",
+    "X25519_KCI_SHA256",
+    "X25519_MLKEM768_PFS_SHA256",
+    "X25519_PFS_SHA256",
     "X25519_STATIC_SHA256",
     "AltsError",
     "Category",
@@ -48,6 +61,7 @@ __all__ = [
     "Handshake",
     "HandshakeCompleted",
     "HandshakeResult",
+    "HeldTicket",
     "Input",
     "Issuer",
     "MasterKey",
@@ -58,15 +72,21 @@ __all__ = [
     "PeerViolation",
     "Policy",
     "Realm",
+    "Resumption",
+    "ResumptionKeys",
     "Role",
     "RpcVersion",
     "Rule",
     "Sealer",
     "Secrets",
+    "Session",
     "SigningService",
     "State",
+    "TicketCache",
     "Transition",
     "Trust",
     "UsageError",
+    "UsedSecrets",
+    "UsedSecretsInMemory",
     "matches",
 ]

@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ._errors import ConfigurationError, PeerViolation
+from ._key_schedule import encapsulate
 from ._messages import (
+    DEFAULT_HANDSHAKE_CIPHERS,
     HANDSHAKE_CIPHERS,
     IDENTITY,
     MAX_FRAME_SIZE,
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._key_schedule import Secrets
-    from ._trust import Certificate, Trust
+    from ._resumption import Resumption
+    from ._trust import Certificate, Peer, Trust
 
 RpcVersion = tuple[int, int]
 """(major, minor)."""
@@ -46,6 +49,8 @@ class Credential:
     parsed: Certificate = field(init=False, repr=False, compare=False)
     identity: str = field(init=False)
     """The identity that the certificate names."""
+    peer: Peer = field(init=False, repr=False)
+    """The own end as a peer sees it."""
     digest: bytes = field(init=False, repr=False)
     """SHA-256 of the certificate, 32 bytes."""
 
@@ -58,6 +63,7 @@ class Credential:
         if public_key != parsed.body.x25519_public_key:
             raise ConfigurationError("the private key does not belong to the certificate")
         object.__setattr__(self, "parsed", parsed)
+        object.__setattr__(self, "peer", parsed.peer())
         object.__setattr__(self, "identity", parsed.body.identity)
         object.__setattr__(self, "digest", hashlib.sha256(self.certificate).digest())
 
@@ -71,11 +77,14 @@ class Environment:
         random: returns that many unpredictable bytes.
         key_log: if given, called once a handshake with the transcript hash (32 bytes) and the session secrets, for
             tools that decrypt recorded traffic. Opt-in; whoever holds its output can read the connection.
+        encapsulate: ML-KEM-768 encapsulation: takes a key of 1184 bytes, returns secret (32) and ciphertext (1088),
+            raises ValueError for a key that is none. The library's own unless a test needs to know the randomness.
     """
 
     clock: Callable[[], float]
     random: Callable[[int], bytes]
     key_log: Callable[[bytes, Secrets], None] | None = field(default=None, repr=False)
+    encapsulate: Callable[[bytes], tuple[bytes, bytes]] = field(default=encapsulate, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ class Configuration:
         rpc_versions: smallest and largest (major, minor) spoken (SPEC 6.3).
         max_frame_size: 16384 to 1048576 bytes (SPEC 5.2).
         target_identities: identities that the peer must have one of; empty: every one (SPEC 4.9, step 8).
+        resumption: keys and caches; None: every handshake is a full one.
 
     Raises:
         ConfigurationError: something is not known, not allowed by the own certificate, or out of bounds.
@@ -98,12 +108,13 @@ class Configuration:
 
     credential: Credential
     trust: Trust
-    handshake_ciphers: tuple[str, ...] = HANDSHAKE_CIPHERS
+    handshake_ciphers: tuple[str, ...] = DEFAULT_HANDSHAKE_CIPHERS
     record_protocols: tuple[str, ...] = RECORD_PROTOCOLS
     application_protocols: tuple[str, ...] = ("grpc",)
     rpc_versions: tuple[RpcVersion, RpcVersion] = (GRPC_RPC_VERSION, GRPC_RPC_VERSION)
     max_frame_size: int = MAX_FRAME_SIZE
     target_identities: frozenset[str] = frozenset()
+    resumption: Resumption | None = None
 
     def __post_init__(self) -> None:
         for what in ("handshake_ciphers", "record_protocols", "application_protocols"):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from ._config import RpcVersion
     from ._errors import PeerViolation
     from ._table import Role
     from ._trust import Peer
+
+
+Mode = Literal["full", "client_ticket", "server_ticket"]
+"""How a session came about (SPEC 12.1): who held the ticket that it was resumed with, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Negotiated:
         rpc_version: (major, minor) in force.
         peer_rpc_versions: smallest and largest that the peer speaks.
         max_frame_size: bound of a frame's length field in both directions, in bytes.
+        mode: ``full``, or which ticket the session was resumed with.
     """
 
     handshake_cipher: str
@@ -31,6 +36,7 @@ class Negotiated:
     rpc_version: RpcVersion
     peer_rpc_versions: tuple[RpcVersion, RpcVersion]
     max_frame_size: int
+    mode: Mode = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class Evidence:
 
     Attributes:
         transcript_hash: th of SPEC 7.1, 32 bytes; both sides have the same.
-        peer_certificate: the peer's handshake certificate as received, serialised.
+        peer_certificate: the peer's handshake certificate as received, serialised; empty in a resumed session, where
+            `Peer.certificate_digest` names the one of the full handshake.
         own_certificate_digest: SHA-256 of the own handshake certificate, 32 bytes.
     """
 

@@ -5,6 +5,7 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alts_schema import handshake_pb2 as messages
@@ -12,17 +13,21 @@ from alts_schema import handshake_pb2 as messages
 from ._errors import FIRST_LOCAL_CODE, ErrorCode, PeerViolation, UsageError
 from ._events import Evidence, HandshakeResult, Negotiated
 from ._key_schedule import (
+    ClientShare,
     Secrets,
+    client_key_material,
     derive_secrets,
-    diffie_hellman,
     finished_authenticator,
+    make_client_share,
     same,
+    server_key_material,
     ticket_authenticator,
     transcript_hash,
 )
 from ._messages import (
     NONCE_SIZE,
     RECORD_PROTOCOLS,
+    SHARE_SIZES,
     VERSION,
     decode_alert,
     decode_client_init,
@@ -31,18 +36,28 @@ from ._messages import (
     encode_frame,
     read_handshake_frame,
 )
+from ._resumption import Resumer, presented
 from ._table import STATES, TABLE, Input, Role, State
+from ._tickets import Session
 from ._trust import verify_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._config import Configuration, Environment, RpcVersion
+    from ._events import Mode
+    from ._tickets import HeldTicket
     from ._trust import Certificate
 
 ENCRYPTING_RECORD_PROTOCOLS = frozenset(RECORD_PROTOCOLS)
 """Those that may be used between different boundaries (SPEC 6.2, REC-7)."""
 
+_MODES: dict[Mode, messages.Mode] = {
+    "full": messages.FULL,
+    "client_ticket": messages.CLIENT_TICKET,
+    "server_ticket": messages.SERVER_TICKET,
+}
+_MODE_NAMES: dict[int, Mode] = {number: name for name, number in _MODES.items()}
 _ACCEPTABLE = {
     (role, state): frozenset(symbol for symbol in Input if (role, state, symbol) in TABLE)
     for role in Role
@@ -92,9 +107,14 @@ class Handshake:
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._client_init = b""
+        self._shares: dict[str, ClientShare] = {}
+        self._resumer: Resumer | None = None
+        if configuration.resumption is not None:
+            self._resumer = Resumer(role, configuration, environment, configuration.resumption)
         self._secrets: Secrets | None = None
         self._negotiated: Negotiated | None = None
-        self._peer: Certificate | None = None
+        self._session: Session | None = None
+        self._peer_certificate = b""
         self._transcript_hash = b""
         self._rows: dict[Input, Callable[[bytes], None]] = {
             Input.CLIENT_INIT: self._on_client_init,
@@ -116,16 +136,25 @@ class Handshake:
         if row is None:
             raise UsageError(f"start() in state {self.state} of a {self.role}")
         own = self._configuration
-        payload = messages.ClientInit(
+        nonce = self._environment.random(NONCE_SIZE)
+        for cipher in own.handshake_ciphers:
+            share = make_client_share(cipher, self._environment.random)
+            if share is not None:
+                self._shares[cipher] = share
+        message = messages.ClientInit(
             version=VERSION,
-            nonce=self._environment.random(NONCE_SIZE),
+            nonce=nonce,
             certificate=own.credential.certificate,
             handshake_ciphers=own.handshake_ciphers,
             record_protocols=own.record_protocols,
             application_protocols=own.application_protocols,
+            key_shares=[messages.KeyShare(handshake_cipher=n, share=share.public) for n, share in self._shares.items()],
             rpc_versions=self._own_rpc_versions(),
             max_frame_size=own.max_frame_size,
-        ).SerializeToString(deterministic=True)
+        )
+        if self._resumer is not None:
+            self._resumer.offer(message)
+        payload = message.SerializeToString(deterministic=True)
         self._client_init = payload
         self._outgoing += encode_frame(Input.CLIENT_INIT, payload)
         self.state = row.next_state
@@ -204,23 +233,41 @@ class Handshake:
             message.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
         )
         rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
-        peer = self._verify(message.certificate, Role.CLIENT, cipher)
-        allowed = [name for name in own.record_protocols if self._is_allowed(name, peer)]
+        mode: Mode = "full"
+        session: Session | None = None
+        attached: HeldTicket | None = None
+        if self._resumer is not None:
+            mode, session, attached = self._resumer.at_server(message, cipher)
+        peer = self._verify(message.certificate, Role.CLIENT, cipher) if session is None else None
+        boundary = session.peer.boundary if session else peer.body.boundary if peer else ""
+        allowed = [name for name in own.record_protocols if self._is_allowed(name, boundary)]
         record = choose(message.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
         frame_size = min(message.max_frame_size, own.max_frame_size)
-        self._negotiated = Negotiated(cipher, record, application, rpc_version, peer_rpc_versions, frame_size)
+        self._negotiated = Negotiated(cipher, record, application, rpc_version, peer_rpc_versions, frame_size, mode)
+        nonce = self._environment.random(NONCE_SIZE)
+        key_material, share = server_key_material(
+            cipher,
+            session.secret if session else None,
+            own.credential.private_key,
+            peer.body.x25519_public_key if peer else b"",
+            next((entry.share for entry in message.key_shares if entry.handshake_cipher == cipher), b""),
+            self._environment.random,
+            self._environment.encapsulate,
+        )
         server_init = messages.ServerInit(
             version=VERSION,
-            nonce=self._environment.random(NONCE_SIZE),
-            mode=messages.FULL,
-            certificate=own.credential.certificate,
+            nonce=nonce,
+            mode=_MODES[mode],
+            certificate=b"" if session else own.credential.certificate,
             handshake_cipher=cipher,
             record_protocol=record,
             application_protocol=application,
             rpc_versions=self._own_rpc_versions(),
             max_frame_size=frame_size,
+            key_share=share,
+            ticket=presented(attached) if attached else None,
         ).SerializeToString(deterministic=True)
-        secrets = self._derive(peer, payload, server_init)
+        secrets = self._derive(key_material, session, peer, payload, server_init)
         self._outgoing += encode_frame(Input.SERVER_INIT, server_init)
         self._outgoing += encode_frame(Input.SERVER_FINISHED, self._finished(messages.ServerFinished, secrets))
 
@@ -228,32 +275,46 @@ class Handshake:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
         own = self._configuration
         message = decode_server_init(payload)
+        mode = _MODE_NAMES.get(message.mode)
+        cipher = message.handshake_cipher
         checks = {
-            "mode": message.mode == messages.FULL,
-            "certificate": bool(message.certificate),
-            "ticket": not message.HasField("ticket"),
-            "handshake_cipher": message.handshake_cipher in own.handshake_ciphers,
+            "mode": mode == "full" or (mode is not None and self._resumer is not None),
+            "certificate": bool(message.certificate) == (mode == "full"),
+            "ticket": message.HasField("ticket") == (mode == "server_ticket"),
+            "handshake_cipher": cipher in own.handshake_ciphers,
             "record_protocol": message.record_protocol in own.record_protocols,
             "application_protocol": message.application_protocol in own.application_protocols,
-            "key_share": not message.key_share,
+            "key_share": len(message.key_share) == SHARE_SIZES.get(cipher, (0, 0))[1],
             "max_frame_size": message.max_frame_size <= own.max_frame_size,
         }
         for what, acceptable in checks.items():
             if not acceptable:
                 raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{what} of ServerInit")
+        assert mode is not None  # checked first
         rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
-        peer = self._verify(message.certificate, Role.SERVER, message.handshake_cipher)
-        if not self._is_allowed(message.record_protocol, peer):
+        session = self._resumer.at_client(message, mode) if self._resumer is not None and mode != "full" else None
+        peer = self._verify(message.certificate, Role.SERVER, cipher) if session is None else None
+        boundary = session.peer.boundary if session else peer.body.boundary if peer else ""
+        if not self._is_allowed(message.record_protocol, boundary):
             raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{message.record_protocol} between boundaries")
         self._negotiated = Negotiated(
-            message.handshake_cipher,
+            cipher,
             message.record_protocol,
             message.application_protocol,
             rpc_version,
             peer_rpc_versions,
             message.max_frame_size,
+            mode,
         )
-        self._derive(peer, self._client_init, payload)
+        key_material = client_key_material(
+            cipher,
+            session.secret if session else None,
+            own.credential.private_key,
+            peer.body.x25519_public_key if peer else b"",
+            self._shares.get(cipher),
+            message.key_share,
+        )
+        self._derive(key_material, session, peer, self._client_init, payload)
 
     def _on_finished(self, payload: bytes) -> None:
         """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
@@ -271,8 +332,12 @@ class Handshake:
         ticket = message.ticket if message.HasField("ticket") else None
         if not same(message.ticket_authenticator, ticket_authenticator(secrets, sender, ticket)):
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
+        if ticket is not None and self._resumer is not None:
+            self._resumer.check(ticket)
         if client:
             self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(messages.ClientFinished, secrets))
+        if ticket is not None and self._resumer is not None and self._session is not None:
+            self._resumer.keep(ticket, self._session, secrets)
         self._complete(secrets)
 
     def _on_alert(self, payload: bytes) -> None:
@@ -298,44 +363,63 @@ class Handshake:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
         return peer
 
-    def _is_allowed(self, record_protocol: str, peer: Certificate) -> bool:
+    def _is_allowed(self, record_protocol: str, peer_boundary: str) -> bool:
         """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
         boundary = self._configuration.credential.parsed.body.boundary
-        return record_protocol in ENCRYPTING_RECORD_PROTOCOLS or (boundary == peer.body.boundary != "")
+        return record_protocol in ENCRYPTING_RECORD_PROTOCOLS or (boundary == peer_boundary != "")
 
-    def _derive(self, peer: Certificate, client_init: bytes, server_init: bytes) -> Secrets:
-        """Run Diffie–Hellman and the key schedule (SPEC 7; HS-5)."""
+    def _derive(
+        self,
+        key_material: bytes,
+        session: Session | None,
+        peer: Certificate | None,
+        client_init: bytes,
+        server_init: bytes,
+    ) -> Secrets:
+        """Run the key schedule (SPEC 7; HS-5), and remember what a ticket of this session would say."""
         own = self._configuration.credential
-        key_material = diffie_hellman(own.private_key, peer.body.x25519_public_key)
-        identities = (own.identity, peer.body.identity)
+        assert self._negotiated is not None  # set by the caller
+        now = int(self._environment.clock())
+        if session is not None:
+            self._session = replace(session, secret=b"", created=now)
+        else:
+            assert peer is not None  # mode FULL
+            self._peer_certificate = peer.raw
+            self._session = Session(b"", peer.peer(), own.peer, self._negotiated.handshake_cipher, now, now)
+        identities = (own.identity, self._session.peer.identity)
         client, server = identities if self.role is Role.CLIENT else reversed(identities)
         self._transcript_hash = transcript_hash(client_init, server_init)
         self._secrets = derive_secrets(key_material, self._transcript_hash, client, server)
-        self._peer = peer
+        self._shares.clear()
         if self._environment.key_log is not None:
             self._environment.key_log(self._transcript_hash, self._secrets)
         return self._secrets
 
     def _finished(self, kind: type[messages.ServerFinished | messages.ClientFinished], secrets: Secrets) -> bytes:
+        ticket = None
+        if self._resumer is not None and self._session is not None:
+            ticket = self._resumer.issue(self._session, secrets)
         message = kind(
             authenticator=finished_authenticator(secrets, self.role),
-            ticket_authenticator=ticket_authenticator(secrets, self.role, None),
+            ticket_authenticator=ticket_authenticator(secrets, self.role, ticket),
+            ticket=ticket,
         )
         return message.SerializeToString(deterministic=True)
 
     def _complete(self, secrets: Secrets) -> None:
-        assert self._peer is not None  # set with the secrets
+        assert self._session is not None  # set with the secrets
         assert self._negotiated is not None
         own = self._configuration.credential
-        peer = self._peer.peer()
-        evidence = Evidence(self._transcript_hash, self._peer.raw, own.digest)
-        self.result = HandshakeResult(self.role, peer, own.identity, self._negotiated, evidence, secrets.record)
+        evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
+        self.result = HandshakeResult(
+            self.role, self._session.peer, own.identity, self._negotiated, evidence, secrets.record
+        )
         self._drop()
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
-        self._secrets = None
-        self._peer = None
+        self._secrets = self._session = self._resumer = None
+        self._shares.clear()
         self._client_init = b""
         if self.state in (State.CLOSED, State.FAILED):
             self._incoming.clear()

@@ -49,9 +49,22 @@ FRAME_TYPES: Mapping[Input, int] = {
 FRAME_INPUTS: Mapping[int, Input] = {number: symbol for symbol, number in FRAME_TYPES.items()}
 
 X25519_STATIC_SHA256 = "X25519_STATIC_SHA256"
+X25519_PFS_SHA256 = "X25519_PFS_SHA256"
+X25519_KCI_SHA256 = "X25519_KCI_SHA256"
+X25519_MLKEM768_PFS_SHA256 = "X25519_MLKEM768_PFS_SHA256"
 ALTSRP_GCM_AES128_REKEY = "ALTSRP_GCM_AES128_REKEY"
-HANDSHAKE_CIPHERS = (X25519_STATIC_SHA256,)
-"""Handshake ciphers that this version runs, with no key share each (SPEC 1.2, 5.2)."""
+X25519_SIZE, MLKEM768_KEY_SIZE, MLKEM768_CIPHERTEXT_SIZE = 32, 1184, 1088
+SHARE_SIZES: Mapping[str, tuple[int, int]] = {
+    X25519_STATIC_SHA256: (0, 0),
+    X25519_PFS_SHA256: (X25519_SIZE, X25519_SIZE),
+    X25519_KCI_SHA256: (X25519_SIZE, X25519_SIZE),
+    X25519_MLKEM768_PFS_SHA256: (X25519_SIZE + MLKEM768_KEY_SIZE, X25519_SIZE + MLKEM768_CIPHERTEXT_SIZE),
+}
+"""Bytes of the client's and of the server's key share, by handshake cipher (SPEC 5.2)."""
+HANDSHAKE_CIPHERS = tuple(SHARE_SIZES)
+"""Every handshake cipher of the profile."""
+DEFAULT_HANDSHAKE_CIPHERS = (X25519_STATIC_SHA256,)
+"""What an endpoint allows unless configured: the forward secret ones are off by default (HS-10)."""
 RECORD_PROTOCOLS = (ALTSRP_GCM_AES128_REKEY,)
 """Record protocols that this version runs; all of them encrypt (SPEC 6.2)."""
 
@@ -164,7 +177,10 @@ def decode_client_init(data: bytes) -> handshake.ClientInit:
     _illegal(len(shares) > MAX_LIST or len(set(shares)) != len(shares), "too many or repeated key shares")
     _illegal(not set(shares) <= set(message.handshake_ciphers), "key share for a cipher that is not offered")
     _illegal(any(not 1 <= len(entry.share) <= 2048 for entry in message.key_shares), "key share size")
-    _illegal(any(name in HANDSHAKE_CIPHERS for name in shares), "key share for a cipher that has none")
+    given = {entry.handshake_cipher: len(entry.share) for entry in message.key_shares}
+    for name in message.handshake_ciphers:
+        size = SHARE_SIZES.get(name)
+        _illegal(size is not None and given.get(name, 0) != size[0], f"key share of {name}")
     _check_rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
     _illegal(not MIN_FRAME_SIZE <= message.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
     _illegal(len(message.resumption_id) not in (0, RESUMPTION_ID_SIZE), "resumption ID is not 16 bytes")

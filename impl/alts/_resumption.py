@@ -1,0 +1,260 @@
+"""Resumption: who offers, accepts, attaches, makes and keeps which ticket (SPEC 12; RES-1 to RES-8).
+
+Runs only where a configuration has a `Resumption`. Every doubt means a full handshake (RES-8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from alts_schema.handshake_pb2 import ClientInit, IssuedTicket, PresentedTicket, ServerInit
+
+from ._errors import ErrorCode, PeerViolation
+from ._key_schedule import Secrets, ticket_secret
+from ._messages import X25519_KCI_SHA256, X25519_STATIC_SHA256
+from ._table import Role
+from ._tickets import (
+    HeldTicket,
+    ResumptionKeys,
+    Session,
+    TicketCache,
+    UsedSecrets,
+    UsedSecretsInMemory,
+    open_ticket,
+    seal_ticket,
+)
+from ._trust import Category, parse_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ._config import Configuration, Environment
+    from ._events import Mode
+    from ._trust import Trust
+
+TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
+"""Seconds: a ticket lives at most 24 h, a chain of sessions without a full handshake at most 48 h (SPEC 12.5)."""
+CLOCK_SKEW = 300
+"""Seconds that a replica's clock may be behind the one that made a ticket."""
+
+
+def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bool:
+    """Tell whether `maker` makes a ticket in a handshake with `cipher` (SPEC 12.4).
+
+    None with the KCI-resistant cipher. With forward secrecy the server makes none unless configured: it would leave
+    before ClientFinished, and be worth something to a thief of the static keys of that time.
+    """
+    if cipher == X25519_KCI_SHA256:
+        return False
+    return cipher == X25519_STATIC_SHA256 or maker is Role.CLIENT or server_tickets_with_pfs
+
+
+def ticket_lifetime(session: Session, now: int) -> int:
+    """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
+    ends = [now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME]
+    ends += [party.not_after for party in (session.peer, session.own) if party.not_after]
+    return min(ends) - now
+
+
+def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
+    """Return why `session` may not be resumed, or an empty string: both ends ask again on each use (SPEC 12.6).
+
+    Revocation, policy and trust are today's; identities, issuers and IDs are those of the full handshake.
+    """
+    peer, own = session.peer, session.own
+    if not session.created - CLOCK_SKEW <= now < session.created + TICKET_LIFETIME:
+        return "ticket expired"
+    if now >= session.full_handshake + CHAIN_LIFETIME:
+        return "chain expired"
+    if any(party.not_after and now >= party.not_after for party in (peer, own)):
+        return "certificate expired"
+    if peer.verification_key_id not in trust.verification_keys:
+        return "unknown authority"
+    if peer_role is Role.SERVER and peer.category == Category.HUMAN:
+        return "a human is no server"
+    if not trust.policy.allows(peer.issuer, peer.category, peer.identity):
+        return "policy denies"
+    if any(trust.is_revoked(number) is not False for number in (*peer.revocation_ids, *own.revocation_ids)):
+        return "revoked"
+    if targets and peer.identity not in targets:
+        return "not a target identity"
+    return ""
+
+
+@dataclass(slots=True)
+class Resumption:
+    """What an endpoint needs to resume sessions; shared by all its connections, and `keys` replaced on rotation.
+
+    Attributes:
+        keys: of its identity in its cell; None: it makes no tickets, and only uses those that it holds.
+        cache: of the tickets that it holds.
+        used: secrets of tickets that it made and that came back.
+        server_tickets_with_pfs: see `may_resume`; off by default.
+    """
+
+    keys: ResumptionKeys | None = None
+    cache: TicketCache = field(default_factory=TicketCache)
+    used: UsedSecrets = field(default_factory=UsedSecretsInMemory)
+    server_tickets_with_pfs: bool = False
+
+
+class Resumer:
+    """One handshake's part in resumption.
+
+    Args:
+        role: of this endpoint.
+        configuration: of this endpoint.
+        environment: clock and randomness.
+        resumption: the configuration's; asked of once, so that a rotation does not fall into a handshake.
+    """
+
+    def __init__(
+        self, role: Role, configuration: Configuration, environment: Environment, resumption: Resumption
+    ) -> None:
+        self._role = role
+        self._configuration = configuration
+        self._environment = environment
+        self._resumption = resumption
+        self._keys = resumption.keys
+        self._peer_role = Role.SERVER if role is Role.CLIENT else Role.CLIENT
+        self._peer_resumption_id = b""
+        self.offered: HeldTicket | None = None
+
+    def offer(self, message: ClientInit) -> None:
+        """Client: add to ClientInit the own IDR and epochs, and a server-made ticket if one is held (HS-3, RES-4).
+
+        A ticket is looked for under the target identities; without them there is none. It is out of the cache before it
+        is sent (RES-7).
+        """
+        own, now = self._configuration, self._now()
+        if self._keys is not None:
+            message.resumption_id = self._keys.resumption_id
+            message.ticket_key_epochs.extend(self._keys.epochs)
+        self.offered = self._resumption.cache.take(
+            own.target_identities,
+            now,
+            lambda held: held.session.handshake_cipher in own.handshake_ciphers and self._usable(held.session, now),
+        )
+        if self.offered is not None:
+            message.ticket.CopyFrom(presented(self.offered))
+
+    def at_server(self, message: ClientInit, cipher: str) -> tuple[Mode, Session | None, HeldTicket | None]:
+        """Server: decide the mode (SPEC 12.1); the client's ticket wins over a client-made one that is held here.
+
+        The certificate in a ClientInit that is resumed is parsed and not verified: identity and category are compared
+        with the ticket, and nothing of it reaches the application.
+        """
+        if cipher == X25519_KCI_SHA256:
+            return "full", None, None
+        self._peer_resumption_id = message.resumption_id
+        body = parse_certificate(message.certificate).body
+        claimed = body.identity, int(body.category)
+        if message.HasField("ticket"):
+            session = self._accept(message.ticket, cipher, claimed)
+            if session is not None:
+                return "client_ticket", session, None
+        if not message.resumption_id:
+            return "full", None, None
+        epochs, now = message.ticket_key_epochs, self._now()
+        held = self._resumption.cache.take(
+            (claimed[0],),
+            now,
+            lambda held: (
+                held.resumption_id == message.resumption_id
+                and held.key_epoch in epochs
+                and held.session.handshake_cipher == cipher
+                and held.session.peer.category == claimed[1]
+                and self._usable(held.session, now)
+            ),
+        )
+        return ("server_ticket", held.session, held) if held is not None else ("full", None, None)
+
+    def at_client(self, message: ServerInit, mode: Mode) -> Session:
+        """Client: return the session that the server resumes (SPEC 12.1, 12.6).
+
+        Raises:
+            PeerViolation: ILLEGAL_PARAMETER for a resumption that this ClientInit did not allow, TICKET_REFUSED for an
+                attached ticket that cannot be used.
+        """
+        cipher = message.handshake_cipher
+        if mode == "client_ticket":
+            if self.offered is None or cipher != self.offered.session.handshake_cipher:
+                raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no such ticket was offered")
+            return self.offered.session
+        ticket = message.ticket
+        known = self._keys is not None and ticket.resumption_id == self._keys.resumption_id
+        if not known or cipher == X25519_KCI_SHA256:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no ticket may be attached")
+        session = self._accept(ticket, cipher, None)
+        if session is None:
+            raise PeerViolation(ErrorCode.TICKET_REFUSED, "the ticket that the server attached cannot be used")
+        return session
+
+    def issue(self, session: Session, secrets: Secrets) -> IssuedTicket | None:
+        """Make the ticket that goes out beside Finished, or None where none is made (RES-3, RES-4, RES-6)."""
+        keys, now = self._keys, self._now()
+        allowed = may_resume(
+            session.handshake_cipher, self._role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs
+        )
+        lifetime = ticket_lifetime(session, now)
+        if keys is None or not allowed or lifetime <= 0:
+            return None
+        session = replace(session, secret=ticket_secret(secrets, self._role))
+        epoch, ticket = seal_ticket(keys, self._role, session, self._environment.random)
+        return IssuedTicket(resumption_id=keys.resumption_id, key_epoch=epoch, lifetime_seconds=lifetime, ticket=ticket)
+
+    def check(self, issued: IssuedTicket) -> None:
+        """Server: the client's ticket is for the IDR that ClientInit named (SPEC 12.4).
+
+        Raises:
+            PeerViolation: ILLEGAL_PARAMETER.
+        """
+        if self._role is Role.SERVER and issued.resumption_id != self._peer_resumption_id:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "the ticket's resumption ID is not that of ClientInit")
+
+    def keep(self, issued: IssuedTicket, session: Session, secrets: Secrets) -> None:
+        """Put a ticket of the now authenticated peer into the cache, for no longer than this end allows itself."""
+        now = self._now()
+        lifetime = min(issued.lifetime_seconds, ticket_lifetime(session, now))
+        if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
+            return
+        session = replace(session, secret=ticket_secret(secrets, self._peer_role))
+        self._resumption.cache.put(
+            HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime)
+        )
+
+    def _accept(self, ticket: PresentedTicket, cipher: str, claimed: tuple[str, int] | None) -> Session | None:
+        """Open a ticket that this endpoint, or a replica, made; check it anew; use its secret up (RES-3 to RES-7)."""
+        if self._keys is None:
+            return None
+        session = open_ticket(
+            self._keys,
+            self._role,
+            self._configuration.credential.identity,
+            ticket.resumption_id,
+            ticket.key_epoch,
+            ticket.ticket,
+        )
+        if session is None or session.handshake_cipher != cipher:
+            return None
+        if claimed is not None and claimed != (session.peer.identity, session.peer.category):
+            return None
+        now = self._now()
+        if not self._usable(session, now):
+            return None
+        return (
+            session if self._resumption.used.first_use(session.secret, session.created + TICKET_LIFETIME, now) else None
+        )
+
+    def _usable(self, session: Session, now: int) -> bool:
+        own = self._configuration
+        return not unusable(session, own.trust, now, peer_role=self._peer_role, targets=own.target_identities)
+
+    def _now(self) -> int:
+        return int(self._environment.clock())
+
+
+def presented(held: HeldTicket) -> PresentedTicket:
+    """Return a held ticket as it goes back to a party that can open it."""
+    return PresentedTicket(resumption_id=held.resumption_id, key_epoch=held.key_epoch, ticket=held.ticket)

@@ -1,0 +1,267 @@
+"""Tickets: sealing and opening, the holder's cache, the maker's memory of used secrets (SPEC 12; RES-2 to RES-7).
+
+Two parties meet in a ticket: its *maker*, who sealed it under a resumption key that all replicas of its identity in a
+cell share (CRED-3), and its *holder*, who cannot read it and keeps the secret beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from google.protobuf.message import DecodeError
+
+from alts_schema.certificate_pb2 import Category as WireCategory
+from alts_schema.ticket_pb2 import Party, TicketContents
+
+from ._errors import ConfigurationError
+from ._messages import HANDSHAKE_CIPHERS, RESUMPTION_ID_SIZE, VERSION
+from ._table import Role
+from ._trust import Category, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+KEY_SIZE = SALT_SIZE = SECRET_SIZE = 32
+TAG_SIZE = 16
+_LABEL = b"openalts v1 ticket key"
+_CONTEXT = b"openalts v1 ticket"
+_ROLE = {Role.CLIENT: b"client", Role.SERVER: b"server"}
+_NONCE = bytes(12)  # every ticket has a key of its own, from its salt
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionKeys:
+    """The resumption keys of one identity in one cell (CRED-3), the newest of which seals.
+
+    Attributes:
+        resumption_id: IDR, 16 bytes, shared by all replicas of the identity in the cell.
+        keys: 32-byte keys by epoch (1 and up); older ones stay for as long as tickets under them shall open.
+
+    Raises:
+        ConfigurationError: sizes or epochs are wrong.
+    """
+
+    resumption_id: bytes
+    keys: Mapping[int, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        sized = len(self.resumption_id) == RESUMPTION_ID_SIZE and all(
+            len(key) == KEY_SIZE for key in self.keys.values()
+        )
+        if not sized or not 1 <= len(self.keys) <= 8 or not all(1 <= epoch < 1 << 64 for epoch in self.keys):
+            raise ConfigurationError("resumption keys: a 16-byte ID and 1 to 8 epochs with 32-byte keys are needed")
+
+    @property
+    def epochs(self) -> list[int]:
+        """Epochs that can be opened, ascending."""
+        return sorted(self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What both ends remember of a session in order to resume it; all but secret and creation goes down a chain.
+
+    Attributes:
+        secret: of the maker's direction, 32 bytes (SPEC 12.3).
+        peer: the other end, as its certificates described it in the full handshake.
+        own: this end, likewise.
+        handshake_cipher: the only one that may be used with it.
+        created: seconds since the epoch.
+        full_handshake: seconds since the epoch when the chain had its last full handshake.
+    """
+
+    secret: bytes = field(repr=False)
+    peer: Peer
+    own: Peer
+    handshake_cipher: str
+    created: int
+    full_handshake: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTicket:
+    """A ticket in its holder's cache, with the secret that the holder cannot read from it."""
+
+    resumption_id: bytes
+    key_epoch: int
+    ticket: bytes = field(repr=False)
+    session: Session
+    expires: int
+
+
+def _prefixed(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "big") + data
+
+
+def _associated_data(maker: Role, identity: str, resumption_id: bytes, epoch: int) -> bytes:
+    parts = _ROLE[maker], identity.encode("ascii"), resumption_id
+    return _CONTEXT + b"".join(map(_prefixed, parts)) + epoch.to_bytes(8, "big") + bytes([VERSION])
+
+
+def _ticket_key(key: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), KEY_SIZE, salt, _LABEL).derive(key))
+
+
+def _party(peer: Peer) -> Party:
+    return Party(
+        category=WireCategory.Name(peer.category),
+        identity=peer.identity,
+        issuer=peer.issuer,
+        boundary=peer.boundary,
+        not_after=peer.not_after,
+        handshake_revocation_id=peer.revocation_ids[0],
+        master_revocation_id=peer.revocation_ids[1],
+        certificate_digest=peer.certificate_digest,
+        verification_key_id=peer.verification_key_id,
+    )
+
+
+def _peer(party: Party) -> Peer:
+    return Peer(
+        identity=party.identity,
+        category=Category(int(party.category)),
+        issuer=party.issuer,
+        boundary=party.boundary,
+        revocation_ids=(party.handshake_revocation_id, party.master_revocation_id),
+        not_after=party.not_after,
+        certificate_digest=party.certificate_digest,
+        verification_key_id=party.verification_key_id,
+    )
+
+
+def seal_ticket(
+    keys: ResumptionKeys, maker: Role, session: Session, random: Callable[[int], bytes]
+) -> tuple[int, bytes]:
+    """Seal `session` as its maker; return key epoch and ticket (SPEC 12.2). Draws 32 bytes of salt."""
+    contents = TicketContents(
+        version=VERSION,
+        secret=session.secret,
+        maker=_party(session.own),
+        holder=_party(session.peer),
+        handshake_cipher=session.handshake_cipher,
+        created=session.created,
+        full_handshake=session.full_handshake,
+    ).SerializeToString(deterministic=True)
+    epoch, salt = max(keys.keys), random(SALT_SIZE)
+    data = _associated_data(maker, session.own.identity, keys.resumption_id, epoch)
+    return epoch, salt + _ticket_key(keys.keys[epoch], salt).encrypt(_NONCE, contents, data)
+
+
+def open_ticket(
+    keys: ResumptionKeys, maker: Role, identity: str, resumption_id: bytes, epoch: int, ticket: bytes
+) -> Session | None:
+    """Open a ticket that `identity` made as `maker`; None for every ticket that is not exactly that (RES-8).
+
+    Role, identity, IDR, epoch and version are authenticated with it, so that a ticket sent back in the other role or to
+    another identity does not open (SPEC 12.2); identity and role are compared with the contents once more.
+    """
+    key = keys.keys.get(epoch)
+    if key is None or resumption_id != keys.resumption_id or len(ticket) < SALT_SIZE + TAG_SIZE:
+        return None
+    salt, body = ticket[:SALT_SIZE], ticket[SALT_SIZE:]
+    try:
+        raw = _ticket_key(key, salt).decrypt(_NONCE, body, _associated_data(maker, identity, resumption_id, epoch))
+        contents = TicketContents.FromString(raw)
+    except (InvalidTag, DecodeError):
+        return None
+    sized = len(contents.secret) == SECRET_SIZE and contents.handshake_cipher in HANDSHAKE_CIPHERS
+    if contents.version != VERSION or not sized or contents.maker.identity != identity:
+        return None
+    try:
+        peer, own = _peer(contents.holder), _peer(contents.maker)
+    except ValueError:  # a category that this version does not know
+        return None
+    return Session(contents.secret, peer, own, contents.handshake_cipher, contents.created, contents.full_handshake)
+
+
+class TicketCache:
+    """The holder's tickets, at most one use each (RES-7): taken out before they are sent, bounded, forgotten when old.
+
+    Args:
+        capacity: tickets in all; those of the peer that was heard of longest ago go first.
+        per_peer: tickets for one (authenticated identity, IDR).
+    """
+
+    def __init__(self, capacity: int = 1024, per_peer: int = 4) -> None:
+        self._capacity = capacity
+        self._per_peer = per_peer
+        self._held: OrderedDict[str, list[HeldTicket]] = OrderedDict()
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, ticket: HeldTicket) -> None:
+        """Keep `ticket`, under its authenticated peer and its IDR."""
+        with self._lock:
+            identity = ticket.session.peer.identity
+            tickets = self._held.setdefault(identity, [])
+            self._held.move_to_end(identity)
+            tickets.append(ticket)
+            self._count += 1
+            alike = [held for held in tickets if held.resumption_id == ticket.resumption_id]
+            if len(alike) > self._per_peer:
+                self._remove(identity, alike[0])
+            while self._count > self._capacity:
+                oldest = next(iter(self._held))
+                self._remove(oldest, self._held[oldest][0])
+
+    def take(
+        self, identities: Collection[str], now: int, usable: Callable[[HeldTicket], bool] = lambda held: True
+    ) -> HeldTicket | None:
+        """Remove and return the newest ticket of a peer among `identities` that is `usable`; None if there is none."""
+        with self._lock:
+            for identity in identities:
+                for held in list(reversed(self._held.get(identity, ()))):
+                    if held.expires <= now:
+                        self._remove(identity, held)
+                    elif usable(held):
+                        self._remove(identity, held)
+                        return held
+        return None
+
+    def _remove(self, identity: str, held: HeldTicket) -> None:
+        tickets = self._held[identity]
+        tickets.remove(held)
+        self._count -= 1
+        if not tickets:
+            del self._held[identity]
+
+
+class UsedSecrets(Protocol):
+    """Where a maker remembers which ticket secrets were used; may be shared by replicas."""
+
+    def first_use(self, secret: bytes, expires: int, now: int) -> bool:
+        """Mark `secret` as used until `expires`; True exactly once, and False when there is no room to remember."""
+        ...
+
+
+class UsedSecretsInMemory:
+    """One process's memory of used secrets; when it is full it refuses resumption rather than forget (RES-7)."""
+
+    def __init__(self, capacity: int = 65536) -> None:
+        self._capacity = capacity
+        self._used: dict[bytes, int] = {}
+        self._lock = threading.Lock()
+
+    def first_use(self, secret: bytes, expires: int, now: int) -> bool:
+        """See `UsedSecrets`; secrets are kept as their SHA-256."""
+        name = hashlib.sha256(secret).digest()
+        with self._lock:
+            if name in self._used:
+                return False
+            if len(self._used) >= self._capacity:
+                self._used = {kept: end for kept, end in self._used.items() if end > now}
+                if len(self._used) >= self._capacity:
+                    return False
+            self._used[name] = expires
+            return True

@@ -29,12 +29,29 @@ STREAM_LIMIT = 1 << 16
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 
-class _Waiter:
-    """The one link of a client, awaited by `create_connection`."""
+class _Attempt:
+    """One connection attempt: owns the link and is awaited by `create_connection`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        configuration: Configuration,
+        environment: Environment,
+        handshake_timeout: float,
+    ) -> None:
+        loop = asyncio.get_running_loop()
         self.done: asyncio.Future[tuple[AltsTransport, asyncio.BaseProtocol]] = loop.create_future()
+        self._link = Link(Role.CLIENT, protocol_factory, configuration, environment, handshake_timeout, self)
         self._error: Exception | None = None
+
+    def link(self) -> Link:
+        """The protocol of the lower transport."""
+        return self._link
+
+    def give_up(self) -> None:
+        """Close whatever there is; does nothing after a failure."""
+        self.done.cancel()
+        self._link.abort()
 
     def admit(self, link: Link) -> bool:
         return True
@@ -90,17 +107,16 @@ async def create_connection(
     check_options(options, handshake_timeout)
     if target_identities is not None:
         configuration = replace(configuration, target_identities=frozenset(target_identities))
-    loop = asyncio.get_running_loop()
-    waiter = _Waiter(loop)
-    link = Link(Role.CLIENT, protocol_factory, configuration, environment, handshake_timeout, waiter)
-    connect: Any = loop.create_connection  # its overloads know no "host or sock"
+    attempt = _Attempt(protocol_factory, configuration, environment, handshake_timeout)
+    connect: Any = asyncio.get_running_loop().create_connection  # its overloads know no "host or sock"
     try:
-        await connect(lambda: link, host, port, **options)
-        transport, protocol = await waiter.done
-    except BaseException:  # cancelled, or failed; then this does nothing
-        waiter.done.cancel()
-        link.abort()
+        await connect(attempt.link, host, port, **options)
+        transport, protocol = await attempt.done
+    except BaseException:
+        attempt.give_up()
         raise
+    finally:
+        del attempt  # or this frame and an error that went through it keep each other alive
     return transport, cast("ProtocolT", protocol)
 
 

@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .._connection import Connection
-from .._errors import FIRST_LOCAL_CODE, FrameLimitError, PeerViolation
+from .._errors import FrameLimitError
 from .._events import ConnectionClosed, ConnectionFailed, HandshakeCompleted, PayloadReceived
 from .._record import OVERHEAD
 from .._table import Role, State
@@ -232,7 +232,7 @@ class Link(asyncio.Protocol):
             self.transport = transport = AltsTransport(self)
             self.phase = Phase.OPEN
             app.connection_made(transport)
-            if self._writing_paused:
+            if self._writing_paused and not self.closing:
                 app.pause_writing()
         except (SystemExit, KeyboardInterrupt):
             raise
@@ -242,24 +242,29 @@ class Link(asyncio.Protocol):
             self._owner.completed(self)
 
     def _refuse(self, error: BaseException) -> None:
-        """A hook raised in the handshake, or the application on being connected: there will be no connection."""
+        """A hook, or the application on being connected, raised: there will be no connection."""
         raised = _as_exception(error)
-        self.abort(raised)
-        self._owner.failed(self, raised)
+        alert = self._connection.data_to_send()  # of a hook's failure; none once the handshake is complete
+        self._connection.close()
+        self._fail(raised, alert)
 
-    def _fail_handshake(self, violation: PeerViolation) -> None:
-        """Let the alert (already written) reach the peer, then close."""
+    def _fail(self, error: Exception, alert: bytes) -> None:
+        """Let the alert, if there is one, reach the peer; then close."""
         self._stop_timer()
         self.phase = Phase.CLOSING
-        self._error = violation
-        self._owner.failed(self, violation)
+        self._error = error
         lower = self._lower
-        if violation.code < FIRST_LOCAL_CODE and lower.can_write_eof():
+        if not alert:
+            lower.abort()
+        elif not lower.can_write_eof():
+            lower.write(alert)
+            lower.close()
+        else:
+            lower.write(alert)
+            self._timer = self._loop.call_later(LINGER_SECONDS, lower.abort)
             with contextlib.suppress(OSError):  # the peer may have reset the connection already
                 lower.write_eof()
-            self._timer = self._loop.call_later(LINGER_SECONDS, lower.abort)
-        else:
-            lower.close()
+        self._owner.failed(self, error)
 
     # -- events -----------------------------------------------------------------------------------------------------
 
@@ -270,12 +275,12 @@ class Link(asyncio.Protocol):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # a hook of the configuration or the environment
-            if self.phase is Phase.HANDSHAKE:
-                self._refuse(error)
-            else:
-                self._break(error)
+            self._refuse(error)
             return
         outgoing = self._connection.data_to_send()
+        if events and isinstance(failed := events[0], ConnectionFailed) and self.phase is Phase.HANDSHAKE:
+            self._fail(failed.error, outgoing)
+            return
         if outgoing:
             self._lower.write(outgoing)
         for event in events:
@@ -288,8 +293,6 @@ class Link(asyncio.Protocol):
                 self._open(event)
             case PayloadReceived():
                 self._payload.append(event.data)
-            case ConnectionFailed() if self.phase is Phase.HANDSHAKE:
-                self._fail_handshake(event.error)
             case ConnectionClosed() | ConnectionFailed():
                 self._ending = event
 

@@ -113,10 +113,12 @@ class HandshakerService:
         return ports
 
     async def stop(self, grace: float) -> None:
-        """Accept nothing new, let handshakes finish for `grace` seconds, then end what is left. Idempotent."""
-        server, self._server = self._server, None
-        if server is not None:
-            await server.stop(grace)
+        """Accept nothing new, let handshakes finish for `grace` seconds, then end what is left.
+
+        May be called again, with less grace, while it runs; later it does nothing.
+        """
+        if self._server is not None:
+            await self._server.stop(grace)
 
     async def _do_handshake(
         self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]

@@ -122,8 +122,8 @@ async def _serve(args: argparse.Namespace, identities: Identities) -> int:
     bound = [f"{address.rpartition(':')[0]}:{port}" for address, port in zip(addresses, ports, strict=True)]
     for address in bound:
         if not ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).is_loopback:
-            print(f"alts serve handshaker: {address} is no loopback address: session keys leave in clear for whoever "
-                  "reaches it", file=sys.stderr)  # fmt: skip
+            warning = f"{address} is no loopback address: whoever reaches it can get session keys, in clear"
+            print(f"alts serve handshaker: {warning}", file=sys.stderr)
     try:
         _tell_ready(args, bound, ports, identities)
         await stop.wait()
@@ -134,10 +134,9 @@ async def _serve(args: argparse.Namespace, identities: Identities) -> int:
     stopping = asyncio.ensure_future(service.stop(args.grace))
     hurry = asyncio.ensure_future(at_once.wait())
     await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-    if not stopping.done():
-        stopping.cancel()
     hurry.cancel()
-    await asyncio.gather(stopping, hurry, return_exceptions=True)
+    await service.stop(0)
+    await stopping
     return EXIT_OK
 
 

@@ -98,7 +98,7 @@ class RealmDirectory:
         _files.check_directory(path)
         with _files.explained(path):
             if not (path / "realm.json").exists():
-                raise ConfigurationError(f"{path}: is no realm directory, it has no realm.json (`alts pki init` makes one)")
+                raise ConfigurationError(f"{path}: is no realm directory, it has no realm.json (`alts pki init`)")
         name = _read_json(path / "realm.json", "name")
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ConfigurationError(f"{path / 'realm.json'}: name")

@@ -101,7 +101,7 @@ class Link(asyncio.Protocol):
         self._error: Exception | None = None
         self._payload: list[bytes | memoryview] = []
         self._ending: ConnectionClosed | ConnectionFailed | None = None
-        self._writing_paused = False
+        self._writing_paused = self._app_paused = False
         self._write_chunk = WRITE_CHUNK
         self._lingered = 0
         self._discarded_writes = 0
@@ -150,14 +150,23 @@ class Link(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The lower transport's buffer is full: so is the application's."""
         self._writing_paused = True
-        if self.app is not None and self.phase is not Phase.CLOSED:
-            self._guard(self.app.pause_writing)
+        self._tell_writing()
 
     def resume_writing(self) -> None:
-        """The lower transport's buffer has room again."""
+        """The lower transport's buffer has room again.
+
+        The application hears it a turn later: asyncio's socket transport calls connection_lost twice if it is closed
+        from inside this call.
+        """
         self._writing_paused = False
-        if self.app is not None and self.phase is not Phase.CLOSED:
-            self._guard(self.app.resume_writing)
+        self._loop.call_soon(self._tell_writing)
+
+    def _tell_writing(self) -> None:
+        """Tell the application whether to write, if that has changed since it was last told."""
+        if self.app is None or self.phase is Phase.CLOSED or self._app_paused is self._writing_paused:
+            return
+        self._app_paused = self._writing_paused
+        self._guard(self.app.pause_writing if self._app_paused else self.app.resume_writing)
 
     # -- called by the application's transport ----------------------------------------------------------------------
 
@@ -232,14 +241,13 @@ class Link(asyncio.Protocol):
             self.transport = transport = AltsTransport(self)
             self.phase = Phase.OPEN
             app.connection_made(transport)
-            if self._writing_paused and not self.closing:
-                app.pause_writing()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
             self._refuse(error)
         else:
             self._owner.completed(self)
+            self._tell_writing()
 
     def _refuse(self, error: BaseException) -> None:
         """A hook, or the application on being connected, raised: there will be no connection."""

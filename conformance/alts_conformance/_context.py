@@ -31,6 +31,11 @@ class Session:
     server_name: str
     channel: str
     relay: Relay
+    client_fields: dict[str, Any]
+
+    async def another_channel(self) -> str:
+        """A further channel of the same client, with a connection and a handshake of its own."""
+        return str((await self.client.call("connect", **self.client_fields))["channel"])
 
     async def rpc(self, method: str, *, timeout: float = 10.0, channel: str | None = None, **fields: Any) -> Outcome:
         """One call; see DRIVER.md for the fields."""
@@ -199,15 +204,15 @@ class CaseRun:
         )
         relay, port = await self.relay(("127.0.0.1", int(started["port"])), script)
         client = await self.driver("client", client_slot, alts=alts)
-        opened = await client.call(
-            "connect",
-            security=security,
-            target=f"127.0.0.1:{port}",
-            target_identities=list(targets),
+        fields = {
+            "security": security,
+            "target": f"127.0.0.1:{port}",
+            "target_identities": list(targets),
             **(await self.credential("client", client_slot) if alts else {}),
             **client_fields,
-        )
-        return Session(self, client, server, str(started["server"]), str(opened["channel"]), relay)
+        }
+        opened = await client.call("connect", **fields)
+        return Session(self, client, server, str(started["server"]), str(opened["channel"]), relay, fields)
 
     async def finish(self, *, clean: bool) -> None:
         """Stop relays, give drivers back (or end them when the attempt was not clean)."""

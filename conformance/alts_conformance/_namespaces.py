@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -118,6 +119,22 @@ def raise_loopback(extra_ipv6: list[str] | None = None) -> None:
             for address in extra_ipv6:
                 request = socket.inet_pton(socket.AF_INET6, address) + struct.pack("Ii", 128, index)
                 fcntl.ioctl(control, _SIOCSIFADDR, request)
+        for address in extra_ipv6:
+            _await_address(address)
+
+
+def _await_address(address: str) -> None:
+    """A new IPv6 address is "tentative" for a moment, in which nobody can listen on it."""
+    for attempt in range(500):
+        try:
+            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+                probe.bind((address, 0))
+        except OSError:
+            if attempt == 499:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def fake_platform() -> None:

@@ -43,13 +43,15 @@ def _grpc_core() -> Peer:
     return Peer("grpc-core", (python, str(_DRIVERS / "grpc_core.py")), capabilities, uses_handshaker=True)
 
 
+#: What the reference peer declares; its driver says the same of itself.
+REFERENCE_CAPABILITIES = frozenset(
+    {"client", "server", "alts", "insecure", "target_identities", "record", "handshaker", "full-handshake"}
+)
+
+
 def _reference() -> Peer:
-    capabilities = frozenset(
-        {"client", "server", "alts", "insecure", "target_identities", "record", "handshaker", "full-handshake"}
-    )
-    return Peer(
-        "reference", (sys.executable, "-m", "alts_conformance.drivers.reference"), capabilities, reference_env()
-    )
+    command = (sys.executable, "-m", "alts_conformance.drivers.reference")
+    return Peer("reference", command, REFERENCE_CAPABILITIES, reference_env())
 
 
 def reference_env() -> dict[str, str]:
@@ -124,7 +126,12 @@ def version_of(peer: Peer) -> str:
         except (OSError, subprocess.TimeoutExpired):
             return "unknown"
         return probe.stdout.strip() or "unknown"
+    return distribution_version(distribution)
+
+
+def distribution_version(name: str) -> str:
+    """The installed version of a distribution, or ``unknown``."""
     try:
-        return importlib.metadata.version(distribution)
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "unknown"

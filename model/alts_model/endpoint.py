@@ -173,7 +173,7 @@ class ConcreteEndpoint:
 
         Raises:
             Misuse: the connection is not OPEN, or `sizes` does not fit `data` or the frame size. Nothing has changed.
-            CounterLimit: the last frame is used up; the connection has failed (SPEC.md 8.4).
+            CounterLimit: the frames left are too few: nothing is sent and the connection is closed (SPEC.md 8.4).
         """
         if find(self.role, self.state, "send") is None:
             raise Misuse(f"send in {self.state}")
@@ -182,6 +182,9 @@ class ConcreteEndpoint:
             sizes = [min(largest, len(data) - start) for start in range(0, len(data), largest)]
         if sum(sizes) != len(data) or any(not 0 <= size <= largest for size in sizes):
             raise Misuse("sizes do not add up to the data, or one is larger than a frame may be")
+        if len(sizes) > FRAME_LIMIT - self._local.sent:
+            self.close()
+            raise CounterLimit("too few frames left in this direction; the connection is closed")
         output, position = b"", 0
         for size in sizes:
             output += self._send_one(data[position : position + size])
@@ -226,8 +229,6 @@ class ConcreteEndpoint:
         number, M = self._local.sent, present(self._local.schedule).M
         outcome = self._machine.step(self._local, "send", plaintext)
         step = self._apply(outcome)
-        if outcome.failure is not None:
-            raise CounterLimit("no frame left in this direction; the connection is over")
         self._trace_record(M, self.role, number, plaintext, step.output)
         return step.output
 

@@ -64,7 +64,7 @@ class ConfigurationError(Misuse):
 
 
 class CounterLimit(ModelError):
-    """The sender has used its last frame; the connection is over (SPEC.md 8.4, REC-4)."""
+    """A `send` would pass the frame limit: nothing was sent, and the connection is closed (SPEC.md 8.4, REC-4)."""
 
 
 class Refused(ModelError):

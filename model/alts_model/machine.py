@@ -98,7 +98,7 @@ class Machine(Generic[V]):
             "acceptable (5.5)": self._accept_server_init,
             "both authenticators are right": self._finished_is_right,
             "the record opens": self._record_opens,
-            "below the frame limit": self._below_the_limit,
+            "below the frame limit (8.4)": self._below_the_limit,
             "at a frame boundary": lambda local, _: local,
             "well-formed": self._alert_is_well_formed,
         }
@@ -110,6 +110,10 @@ class Machine(Generic[V]):
             "payload": lambda local, _: (replace(local, delivered=None), present(local.delivered)),
             "data": self._record,
         }
+
+    def vocabulary(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The guards and the outputs that this machine can evaluate."""
+        return frozenset(self._guards), frozenset(self._outputs)
 
     def initial(self, role: Role, party: Party[V]) -> Local[V]:
         """A connection that has not begun."""
@@ -134,6 +138,9 @@ class Machine(Generic[V]):
         try:
             after = self._guards[row.guard](local, payload)
         except Refused as refusal:
+            if input_name == "send":
+                # Our own limit is no violation of the peer's: the connection is closed (SPEC.md 8.4).
+                return Outcome(Local(role, "CLOSED", local.party), failure=Failure(refusal, state), row=row)
             alerts = state.startswith("WAIT_") and input_name not in ("alert", "end")
             return self._fail(local, refusal, alerts, row)
         if input_name == "alert":
@@ -275,20 +282,20 @@ class Machine(Generic[V]):
         sender: Role = "server" if local.role == "client" else "client"
         message = self.algebra.decode_finished(present(payload), sender)
         expected = self.finished(local, sender, message.ticket)
-        if not self.authenticator_is_right(expected, message):
+        if not self.authenticator_is_right(sender, expected, message):
             raise Refused("BAD_FINISHED")
-        if not self.ticket_authenticator_is_right(expected, message):
+        if not self.ticket_authenticator_is_right(sender, expected, message):
             raise Refused("BAD_TICKET_AUTHENTICATOR")
         server_ticket, client_ticket = local.tickets
         tickets = (message.ticket, client_ticket) if sender == "server" else (server_ticket, message.ticket)
         return replace(local, tickets=tickets)
 
-    def authenticator_is_right(self, expected: Finished[V], given: Finished[V]) -> bool:
-        """HS-7, HS-9."""
+    def authenticator_is_right(self, sender: Role, expected: Finished[V], given: Finished[V]) -> bool:
+        """Whether the first authenticator is the sender's (HS-7, HS-9)."""
         return self.algebra.equal(expected.authenticator, given.authenticator)
 
-    def ticket_authenticator_is_right(self, expected: Finished[V], given: Finished[V]) -> bool:
-        """SPEC.md 7.6."""
+    def ticket_authenticator_is_right(self, sender: Role, expected: Finished[V], given: Finished[V]) -> bool:
+        """Whether the second authenticator is the sender's (SPEC.md 7.6)."""
         return self.algebra.equal(expected.ticket_authenticator, given.ticket_authenticator)
 
     def _record_opens(self, local: Local[V], payload: V | None) -> Local[V]:

@@ -63,7 +63,7 @@ def _common(role: Role) -> tuple[Transition, ...]:
     states = STATES[role]
     open_rows = (
         Transition(role, "OPEN", "data", "the record opens", ("payload",), "OPEN", None, ("REC-5", "REC-8")),
-        Transition(role, "OPEN", "send", "below the frame limit", ("data",), "OPEN", None, ("REC-2", "REC-4")),
+        Transition(role, "OPEN", "send", "below the frame limit (8.4)", ("data",), "OPEN", None, ("REC-2", "REC-4")),
         Transition(role, "OPEN", "end", "at a frame boundary", (), "CLOSED", None, ("REC-8",)),
     )
     alerts = tuple(

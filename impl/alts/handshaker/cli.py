@@ -1,0 +1,210 @@
+"""`alts serve handshaker`: run the handshaker service for the gRPC stacks of this host (SPEC 9)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._config import Environment
+from .._errors import ConfigurationError
+from .._issuer import Realm
+from .._messages import IDENTITY
+from ..realm import RealmDirectory
+from ._identities import Identities
+from ._service import HandshakerService, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+TEST_IDENTITIES = ("test/workload", "test/client", "test/server")
+"""Held by the service of a generated test realm; the first is the default."""
+EXIT_OK, EXIT_USAGE, EXIT_FAILED = 0, 2, 3
+
+
+class _UsageError(Exception):
+    """A command line that cannot be meant."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `alts serve handshaker` to `parser`."""
+    parser.add_argument(
+        "--listen",
+        action="append",
+        type=_address,
+        metavar="ADDR:PORT",
+        help=f"address to listen on, may be repeated, [::1]:PORT for IPv6, port 0 for a free one ({DEFAULT_LISTEN})",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--realm", type=Path, metavar="DIR", help="realm directory with the credentials to speak for")
+    source.add_argument(
+        "--test-realm", action="store_true", help=f"generate a realm in memory with {', '.join(TEST_IDENTITIES)}"
+    )
+    parser.add_argument(
+        "--identity",
+        metavar="NAME",
+        help="default local identity: a credential's name in the realm, or an identity (default: the only one)",
+    )
+    limits = Limits()
+    parser.add_argument(
+        "--max-handshakes",
+        type=_positive_int,
+        default=limits.handshakes,
+        metavar="N",
+        help=f"handshakes at one time ({limits.handshakes})",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_positive_float,
+        default=limits.timeout,
+        metavar="S",
+        help=f"seconds for a whole handshake ({limits.timeout:g})",
+    )
+    parser.add_argument(
+        "--idle-timeout",
+        type=_positive_float,
+        metavar="S",
+        help="seconds to wait for each request of a stack (default: the whole timeout)",
+    )
+    parser.add_argument(
+        "--grace",
+        type=_positive_float,
+        default=5.0,
+        metavar="S",
+        help="seconds that running handshakes get at shutdown (5)",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log each refused handshake to stderr")
+    ready = parser.add_mutually_exclusive_group()
+    ready.add_argument("--print-ready", action="store_true", help="when ready, print one JSON line with the ports")
+    ready.add_argument("--ready-fd", type=int, metavar="FD", help="write that line to a file descriptor, and close it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; a second one ends at once. Returns 0, 2 (usage) or 3 (cannot serve)."""
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="alts handshaker: %(message)s")
+    try:
+        identities = _test_identities(args.identity) if args.test_realm else _held(args.realm, args.identity)
+        return asyncio.run(_serve(args, identities))
+    except _UsageError as error:
+        print(f"alts serve handshaker: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except ConfigurationError as error:
+        print(f"alts serve handshaker: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_OK
+
+
+async def _serve(args: argparse.Namespace, identities: Identities) -> int:
+    addresses: list[str] = args.listen or [DEFAULT_LISTEN]
+    limits = Limits(args.max_handshakes, args.timeout, args.idle_timeout or args.timeout)
+    service = HandshakerService(identities, Environment(time.time, os.urandom), limits)
+    stop = asyncio.Event()
+    at_once = asyncio.Event()
+
+    def on_signal() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    ports = await service.start(addresses)
+    bound = [f"{address.rpartition(':')[0]}:{port}" for address, port in zip(addresses, ports, strict=True)]
+    for address in bound:
+        if not ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).is_loopback:
+            warning = f"{address} is no loopback address: whoever reaches it can get session keys, in clear"
+            print(f"alts serve handshaker: {warning}", file=sys.stderr)
+    try:
+        _tell_ready(args, bound, ports, identities)
+        await stop.wait()
+    except OSError as error:
+        print(f"alts serve handshaker: cannot say that it is ready: {error}", file=sys.stderr)
+        await service.stop(0)
+        return EXIT_FAILED
+    stopping = asyncio.ensure_future(service.stop(args.grace))
+    hurry = asyncio.ensure_future(at_once.wait())
+    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    await service.stop(0)
+    await stopping
+    return EXIT_OK
+
+
+def _tell_ready(args: argparse.Namespace, bound: Sequence[str], ports: Sequence[int], identities: Identities) -> None:
+    document = {"ready": True, "listen": list(bound), "ports": list(ports), "identity": identities.default}
+    if args.ready_fd is not None:
+        with os.fdopen(args.ready_fd, "w", encoding="ascii") as stream:
+            stream.write(json.dumps(document) + "\n")
+    elif args.print_ready:
+        print(json.dumps(document), flush=True)
+    if not args.print_ready:
+        where = ", ".join(bound)
+        with contextlib.suppress(BrokenPipeError):
+            print(f"alts handshaker: ready on {where}, default identity {identities.default}", flush=True)
+
+
+def _held(path: Path, wanted: str | None) -> Identities:
+    """Take every credential of a realm directory."""
+    realm = RealmDirectory.load(path)
+    held = {name: realm.credential(name) for name in realm.names()}
+    if not held:
+        raise ConfigurationError(f"{path}: the realm has no credential; make one with `alts pki issue`")
+    if wanted is None and len(held) > 1:
+        raise _UsageError(f"--identity is needed, one of: {', '.join(held)}")
+    name = next(iter(held)) if wanted is None else wanted
+    if name not in held:
+        name = next((other for other, credential in held.items() if credential.identity == name), "")
+    if not name:
+        raise _UsageError(f"--identity {wanted}: no credential has that name or identity; there are: {', '.join(held)}")
+    return Identities.of(held[name], held.values(), realm.trust())
+
+
+def _test_identities(wanted: str | None) -> Identities:
+    names = dict.fromkeys((wanted, *TEST_IDENTITIES) if wanted else TEST_IDENTITIES)
+    for name in names:
+        if not IDENTITY.fullmatch(name):
+            raise _UsageError(f"--identity {name!r}: not an identity (SPEC 4.3)")
+    realm = Realm(os.urandom, int(time.time()))
+    default, *others = (realm.workload(name) for name in names)
+    return Identities.of(default, others, realm.trust())
+
+
+def _address(text: str) -> str:
+    """Check ADDR:PORT; addresses only, so that no name server is asked."""
+    host, colon, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+        bracketed = host.startswith("[")
+        if not colon or bracketed is not (address.version == 6):
+            raise ValueError
+        if not (port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:PORT with an IP address, IPv6 in []") from None
+    return text
+
+
+def _positive_int(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def _positive_float(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value

@@ -1,0 +1,124 @@
+"""`alts pki`: make a realm directory, issue credentials into it, show them (SPEC 15)."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .._errors import ConfigurationError
+from .._trust import Category
+from ._directory import NAME, RealmDirectory, category_of
+from ._show import credential_text, describe_credential, describe_realm, realm_text
+
+EXIT_OK, EXIT_FINDINGS, EXIT_FAILED = 0, 1, 3
+_SHOW_FORMAT = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `init`, `issue` and `show` to `parser`."""
+    commands = parser.add_subparsers(dest="pki_command", required=True, metavar="COMMAND")
+
+    init = commands.add_parser("init", help="make a realm directory with a fresh Signing Service")
+    init.add_argument("directory", type=Path, metavar="DIR", help="does not exist yet, or is empty")
+    init.add_argument("--name", help="of the realm (default: the directory's name)")
+
+    issue = commands.add_parser("issue", help="issue a credential: keys, master and handshake certificate")
+    issue.add_argument("directory", type=Path, metavar="DIR")
+    issue.add_argument("name", metavar="NAME", help="of the credential in the realm directory")
+    issue.add_argument("--identity", required=True, help="such as frontend-prod, or shop/frontend/prod")
+    categories = [category.name.lower() for category in Category]
+    issue.add_argument("--category", required=True, choices=categories, help="kind of entity")
+    issue.add_argument("--not-before", type=_time, metavar="TIME", help="seconds since 1970 or ISO 8601 (default: now)")
+    issue.add_argument(
+        "--not-after", type=_time, metavar="TIME", help="the same; 0: no expiry (default: 20 hours for a human, else 0)"
+    )
+    issue.add_argument("--boundary", default="", help="physical boundary (default: none known)")
+    issue.add_argument("--issuer", help="who asks the Signing Service (default: as the realm's first policy has it)")
+
+    show = commands.add_parser("show", help="print certificates for people, and what a peer would make of them")
+    show.add_argument("directory", type=Path, metavar="DIR")
+    show.add_argument("name", nargs="?", metavar="NAME", help="one credential (default: all)")
+    show.add_argument("--json", action="store_true", help="print one document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one command. Returns 0, 1 (`show`: a certificate that peers refuse), or 3 (damaged, taken, unwritable)."""
+    try:
+        if args.pki_command == "init":
+            return _init(args)
+        if args.pki_command == "issue":
+            return _issue(args)
+        return _show(args)
+    except ConfigurationError as error:
+        print(f"alts pki {args.pki_command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _init(args: argparse.Namespace) -> int:
+    directory: Path = args.directory
+    own = Path(os.path.realpath(directory)).name
+    name = args.name if args.name is not None else own if NAME.fullmatch(own) and own[0] != "." else "realm"
+    realm = RealmDirectory.create(directory, name=name, random=os.urandom)
+    print(f"made realm {realm.name} in {directory}")
+    return EXIT_OK
+
+
+def _issue(args: argparse.Namespace) -> int:
+    realm = RealmDirectory.load(args.directory)
+    credential = realm.issue(
+        args.name,
+        args.identity,
+        category_of(args.category),
+        clock=time.time,
+        random=os.urandom,
+        not_before=args.not_before,
+        not_after=args.not_after,
+        boundary=args.boundary,
+        issuer=args.issuer,
+    )
+    print(f"issued {args.name}: {args.category} {credential.identity}")
+    return EXIT_OK
+
+
+def _show(args: argparse.Namespace) -> int:
+    realm = RealmDirectory.load(args.directory)
+    names = realm.names() if args.name is None else (args.name,)
+    shown: list[dict[str, Any]] = []
+    damaged: list[str] = []
+    for name in names:
+        try:
+            realm.master(name)  # all five files are there and belong together
+            shown.append(describe_credential(name, realm.credential(name), realm, int(time.time())))
+        except ConfigurationError as error:
+            damaged.append(str(error))
+    realm_document = describe_realm(realm)
+    if args.json:
+        document = {"format": _SHOW_FORMAT, "realm": realm_document, "credentials": shown, "damaged": damaged}
+        print(json.dumps(document, indent=2))
+    else:
+        print("\n\n".join([realm_text(realm_document), *map(credential_text, shown)]))
+    for text in damaged:
+        print(f"alts pki show: {text}", file=sys.stderr)
+    if damaged:
+        return EXIT_FAILED
+    refused = any(document["verification"]["result"] != "valid" for document in shown)
+    return EXIT_FINDINGS if refused else EXIT_OK
+
+
+def _time(text: str) -> int:
+    """Parse seconds since 1970, or ISO 8601; a time without a zone is UTC."""
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        return int(text)
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither seconds since 1970 nor ISO 8601") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return int(moment.timestamp())

@@ -5,11 +5,13 @@ TLS has what it needs to be comparable: P-256 keys, both sides with a certificat
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import ssl
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,17 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from alts import Configuration, Connection, Environment, Realm, Role
+from alts import (
+    X25519_STATIC_SHA256,
+    Configuration,
+    Connection,
+    Environment,
+    Realm,
+    Resumption,
+    ResumptionKeys,
+    Role,
+    VerifiedSignatures,
+)
 
 from ._measure import alternate
 
@@ -30,14 +42,31 @@ if TYPE_CHECKING:
 _COUNT = 20
 
 
-def _alts() -> Callable[[], int]:
-    """Full handshakes with cold certificates: every signature of both chains is verified each time."""
+def _alts(*, resume: bool = False, cache: bool = False, cipher: str = X25519_STATIC_SHA256) -> Callable[[], int]:
+    """Return a loop of handshakes between two endpoints, both sides in this thread.
+
+    Args:
+        resume: every handshake resumes the one before, with a server-made ticket.
+        cache: signatures of certificates seen before are not verified again; all else about them is.
+        cipher: the handshake cipher.
+    """
     realm = Realm(os.urandom, int(time.time()))
     environment = Environment(time.time, os.urandom)
-    server_configuration = Configuration(realm.workload("bench/server"), realm.trust())
-    client_configuration = Configuration(
-        realm.workload("bench/client"), realm.trust(), target_identities=frozenset({"bench/server"})
+    trust = replace(realm.trust(), verified=VerifiedSignatures() if cache else None)
+    server_configuration = Configuration(
+        realm.workload("bench/server"),
+        trust,
+        handshake_ciphers=(cipher,),
+        resumption=Resumption(ResumptionKeys(bytes(16), {1: bytes(32)})) if resume else None,
     )
+    client_configuration = Configuration(
+        realm.workload("bench/client"),
+        trust,
+        handshake_ciphers=(cipher,),
+        target_identities=frozenset({"bench/server"}),
+        resumption=Resumption() if resume else None,
+    )
+    modes: set[str] = set()
 
     def run() -> int:
         for _ in range(_COUNT):
@@ -49,6 +78,12 @@ def _alts() -> Callable[[], int]:
             server.receive_data(client.data_to_send())
             if server.result is None:
                 raise RuntimeError("the handshake did not complete")
+            modes.add(server.result.negotiated.mode)
+        if resume:
+            if len(modes) > 1:  # the very first one is full
+                modes.discard("full")
+            if modes != {"client_ticket"}:
+                raise RuntimeError(f"not resumed: {modes}")
         return _COUNT
 
     return run
@@ -75,8 +110,8 @@ def _issue(
     return builder.sign(issuer[1] if issuer else key, SHA256()), key
 
 
-def _tls(directory: Path) -> Callable[[], int]:
-    """Mutual TLS 1.3 in memory; sessions are never resumed."""
+def _tls(directory: Path, *, resume: bool = False) -> Callable[[], int]:
+    """Return a loop of mutual TLS 1.3 handshakes in memory, full ones or resumed by PSK (with key exchange)."""
     root, root_key = _issue("root", None, ca=True)
     middle, middle_key = _issue("intermediate", (root.subject, root_key), ca=True)
     (directory / "root.pem").write_bytes(root.public_bytes(Encoding.PEM))
@@ -93,7 +128,7 @@ def _tls(directory: Path) -> Callable[[], int]:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_cert_chain(directory / f"{name}.pem")
         context.load_verify_locations(directory / "root.pem")
-    contexts["server"].num_tickets = 0
+    contexts["server"].num_tickets = 1 if resume else 0
 
     def step(end: ssl.SSLObject) -> bool:
         try:
@@ -102,28 +137,58 @@ def _tls(directory: Path) -> Callable[[], int]:
             return False
         return True
 
+    session: ssl.SSLSession | None = None
+
     def run() -> int:
+        nonlocal session
         for _ in range(_COUNT):
             to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-            client = contexts["client"].wrap_bio(to_client, to_server, server_hostname="server")
+            client = contexts["client"].wrap_bio(to_client, to_server, server_hostname="server", session=session)
             server = contexts["server"].wrap_bio(to_server, to_client, server_side=True)
             step(client)
             step(server)
             if not step(client) or not step(server):
                 raise RuntimeError("the TLS handshake did not complete")
+            if resume:
+                if session is not None and not client.session_reused:
+                    raise RuntimeError("TLS did not resume")
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    client.read(1)  # takes in the new session ticket
+                session = client.session
         return _COUNT
 
     return run
 
 
+LOOPS = (
+    ("alts_cold", "ALTS, full, every signature verified"),
+    ("alts_cached", "ALTS, full, signatures seen before"),
+    ("alts_resumed", "ALTS, resumed (no asymmetric operation)"),
+    ("tls_full", "T: mutual TLS 1.3, P-256, one intermediate"),
+    ("tls_resumed", "P: TLS 1.3 resumed by PSK"),
+)
+
+
 def measure(seconds: float) -> dict[str, float | str]:
-    """Return microseconds of one handshake (both sides, one core) of each, their ratio, and both OpenSSL versions."""
+    """Return microseconds of one handshake (both sides, one core) of each loop, ratios, and both OpenSSL versions."""
     with tempfile.TemporaryDirectory() as directory:
-        costs = alternate({"alts": _alts(), "tls": _tls(Path(directory))}, seconds)
+        path = Path(directory)
+        costs = alternate(
+            {
+                "alts_cold": _alts(),
+                "alts_cached": _alts(cache=True),
+                "alts_resumed": _alts(resume=True),
+                "tls_full": _tls(path),
+                "tls_resumed": _tls(path, resume=True),
+            },
+            seconds,
+        )
     return {
-        "alts_full_microseconds": costs["alts"] * 1e6,
-        "tls_mutual_microseconds": costs["tls"] * 1e6,
-        "tls_over_alts": costs["tls"] / costs["alts"],
+        **{f"{name}_microseconds": cost * 1e6 for name, cost in costs.items()},
+        "cold_over_t": costs["tls_full"] / costs["alts_cold"],
+        "cached_over_t": costs["tls_full"] / costs["alts_cached"],
+        "resumed_over_t": costs["tls_full"] / costs["alts_resumed"],
+        "resumed_over_p": costs["tls_resumed"] / costs["alts_resumed"],
         "openssl_of_cryptography": backend.openssl_version_text(),
         "openssl_of_python": ssl.OPENSSL_VERSION,
     }

@@ -33,7 +33,7 @@ from ._record import Opener, Sealer
 from ._resumption import Resumption
 from ._table import STATES, TABLE, TRANSITIONS, Input, Role, State, Transition
 from ._tickets import HeldTicket, ResumptionKeys, Session, TicketCache, UsedSecrets, UsedSecretsInMemory
-from ._trust import Category, Peer, Policy, Rule, Trust, matches
+from ._trust import Category, Peer, Policy, Rule, Trust, VerifiedSignatures, matches
 
 __all__ = [
     "ALTSRP_GCM_AES128_REKEY",
@@ -88,5 +88,6 @@ __all__ = [
     "UsageError",
     "UsedSecrets",
     "UsedSecretsInMemory",
+    "VerifiedSignatures",
     "matches",
 ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,6 +99,30 @@ def never_revoked(revocation_id: int) -> bool:
     return False
 
 
+class VerifiedSignatures:
+    """A bounded memory of certificate chains whose signatures were good, and of nothing else about them.
+
+    Expiry, policy, revocation and target are judged anew each time (SPEC 4.9). The name of an entry covers the whole
+    chain and the key that it was verified under.
+    """
+
+    def __init__(self, capacity: int = 4096) -> None:
+        self._capacity = capacity
+        self._names: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, raw: bytes, key: bytes) -> bool:
+        """Tell whether the chain `raw` was seen to be signed under `key`."""
+        return (hashlib.sha256(raw).digest(), key) in self._names
+
+    def remember(self, raw: bytes, key: bytes) -> None:
+        """Note that both signatures of `raw` are good under `key`."""
+        with self._lock:
+            self._names[hashlib.sha256(raw).digest(), key] = None
+            if len(self._names) > self._capacity:
+                self._names.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """What a verifier believes: Signing Service keys (CRED-4), policy (POLICY-2), revocations (REVOKE-6).
@@ -104,11 +131,13 @@ class Trust:
         verification_keys: raw Ed25519 public keys, 32 bytes, by their SHA-256, 32 bytes.
         policy: who may issue what.
         is_revoked: asked about each 64-bit revocation ID; anything but False (None: no answer) refuses the peer.
+        verified: a memory of good signatures; None: every signature is verified each time.
     """
 
     verification_keys: Mapping[bytes, bytes]
     policy: Policy
     is_revoked: Callable[[int], bool | None] = field(default=never_revoked)
+    verified: VerifiedSignatures | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for key_id, key in self.verification_keys.items():
@@ -213,6 +242,7 @@ def _check_relation(body: certificate.HandshakeCertificateBody, master: certific
     _refuse(starts_early or ends_late, "validity is not inside the master's")
 
 
+@functools.lru_cache(maxsize=1024)  # pure; a certificate is the same from one handshake to the next
 def parse_certificate(raw: bytes) -> Certificate:
     """Decode a handshake certificate and check everything that needs no key, clock or configuration.
 
@@ -265,10 +295,13 @@ def verify_certificate(raw: bytes, trust: Trust, now: int, *, role: Role, target
     for what, validity in (("master", cert.master_body), ("handshake", cert.body)):
         if now < validity.not_before or (validity.not_after and now >= validity.not_after):
             raise PeerViolation(ErrorCode.CERTIFICATE_EXPIRED, f"{what} certificate is not valid now")
-    _verify_signature(key, cert.master.signature, MASTER_CONTEXT + cert.master.body, "master")
-    _verify_signature(
-        cert.master_body.public_key, cert.signed.signature, HANDSHAKE_CONTEXT + cert.signed.body, "handshake"
-    )
+    if trust.verified is None or not trust.verified.known(raw, key):
+        _verify_signature(key, cert.master.signature, MASTER_CONTEXT + cert.master.body, "master")
+        _verify_signature(
+            cert.master_body.public_key, cert.signed.signature, HANDSHAKE_CONTEXT + cert.signed.body, "handshake"
+        )
+        if trust.verified is not None:
+            trust.verified.remember(raw, key)
     category = int(cert.body.category)
     if role is Role.SERVER and category == Category.HUMAN:
         raise PeerViolation(ErrorCode.CATEGORY_REFUSED, "a human is no server")

@@ -22,7 +22,7 @@ def test_both_subjects_print_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     results = json.loads(capsys.readouterr().out)
     assert {row["plaintext_bytes"] for row in results["record"]} == {1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 20}
     assert all(row["seal_ratio"] > 0 and row["open_ratio"] > 0 for row in results["record"])
-    assert results["handshake"]["tls_over_alts"] > 0
+    assert results["handshake"]["resumed_over_p"] > 0
     assert "OpenSSL" in results["handshake"]["openssl_of_python"]
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from alts_schema.handshake_pb2 import ClientInit, RpcVersions, Version
+
 from ._errors import ConfigurationError, PeerViolation
 from ._key_schedule import encapsulate
 from ._messages import (
@@ -18,6 +20,7 @@ from ._messages import (
     MAX_FRAME_SIZE,
     MIN_FRAME_SIZE,
     RECORD_PROTOCOLS,
+    VERSION,
     check_names,
 )
 from ._trust import parse_certificate
@@ -115,6 +118,8 @@ class Configuration:
     max_frame_size: int = MAX_FRAME_SIZE
     target_identities: frozenset[str] = frozenset()
     resumption: Resumption | None = None
+    client_init: ClientInit = field(init=False, repr=False, compare=False)
+    """What every ClientInit of this endpoint has in common."""
 
     def __post_init__(self) -> None:
         for what in ("handshake_ciphers", "record_protocols", "application_protocols"):
@@ -130,6 +135,18 @@ class Configuration:
         _require(all(0 <= part < 2**32 for part in (*low, *high)) and low <= high, "RPC version range")
         _require(MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
         _require(all(map(IDENTITY.fullmatch, self.target_identities)), "target identity")
+        template = ClientInit(
+            version=VERSION,
+            certificate=self.credential.certificate,
+            handshake_ciphers=self.handshake_ciphers,
+            record_protocols=self.record_protocols,
+            application_protocols=self.application_protocols,
+            rpc_versions=RpcVersions(
+                max=Version(major=high[0], minor=high[1]), min=Version(major=low[0], minor=low[1])
+            ),
+            max_frame_size=self.max_frame_size,
+        )
+        object.__setattr__(self, "client_init", template)
 
 
 def _require(condition: bool, what: str) -> None:

@@ -5,7 +5,6 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alts_schema import handshake_pb2 as messages
@@ -141,17 +140,11 @@ class Handshake:
             share = make_client_share(cipher, self._environment.random)
             if share is not None:
                 self._shares[cipher] = share
-        message = messages.ClientInit(
-            version=VERSION,
-            nonce=nonce,
-            certificate=own.credential.certificate,
-            handshake_ciphers=own.handshake_ciphers,
-            record_protocols=own.record_protocols,
-            application_protocols=own.application_protocols,
-            key_shares=[messages.KeyShare(handshake_cipher=n, share=share.public) for n, share in self._shares.items()],
-            rpc_versions=self._own_rpc_versions(),
-            max_frame_size=own.max_frame_size,
-        )
+        message = messages.ClientInit()
+        message.CopyFrom(own.client_init)
+        message.nonce = nonce
+        for cipher, share in self._shares.items():
+            message.key_shares.add(handshake_cipher=cipher, share=share.public)
         if self._resumer is not None:
             self._resumer.offer(message)
         payload = message.SerializeToString(deterministic=True)
@@ -262,7 +255,7 @@ class Handshake:
             handshake_cipher=cipher,
             record_protocol=record,
             application_protocol=application,
-            rpc_versions=self._own_rpc_versions(),
+            rpc_versions=own.client_init.rpc_versions,
             max_frame_size=frame_size,
             key_share=share,
             ticket=presented(attached) if attached else None,
@@ -348,12 +341,6 @@ class Handshake:
 
     # -- shared by the rows -----------------------------------------------------------------------------------------
 
-    def _own_rpc_versions(self) -> messages.RpcVersions:
-        low, high = self._configuration.rpc_versions
-        return messages.RpcVersions(
-            max=messages.Version(major=high[0], minor=high[1]), min=messages.Version(major=low[0], minor=low[1])
-        )
-
     def _verify(self, raw: bytes, role: Role, cipher: str) -> Certificate:
         """Verify the peer's certificate (SPEC 4.9) and that it lists the handshake cipher in use (CRED-2)."""
         own = self._configuration
@@ -381,7 +368,7 @@ class Handshake:
         assert self._negotiated is not None  # set by the caller
         now = int(self._environment.clock())
         if session is not None:
-            self._session = replace(session, secret=b"", created=now)
+            self._session = session.continued(now)
         else:
             assert peer is not None  # mode FULL
             self._peer_certificate = peer.raw

@@ -6,6 +6,7 @@ no key, no clock and no configuration. What it raises is a `PeerViolation` with 
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -144,8 +145,13 @@ def _illegal(condition: bool, detail: str) -> None:
 
 def check_names(names: Sequence[str], what: str, code: ErrorCode = ErrorCode.ILLEGAL_PARAMETER) -> None:
     """Check a list of names (SPEC 5.2): 1 to 16 entries, 1 to 64 visible ASCII characters each, none twice."""
-    if not 1 <= len(names) <= MAX_LIST or len(set(names)) != len(names) or not all(map(NAME.fullmatch, names)):
+    if not 1 <= len(names) <= MAX_LIST or not _are_names(tuple(names)):
         raise PeerViolation(code, f"{what} is not a list of 1 to {MAX_LIST} distinct names")
+
+
+@functools.lru_cache(maxsize=256)  # pure; peers send the same few lists all the time
+def _are_names(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == len(names) and all(map(NAME.fullmatch, names))
 
 
 def _check_rpc_versions(versions: handshake.RpcVersions, present: bool) -> None:

@@ -5,7 +5,7 @@ Runs only where a configuration has a `Resumption`. Every doubt means a full han
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from alts_schema.handshake_pb2 import ClientInit, IssuedTicket, PresentedTicket, ServerInit
@@ -52,9 +52,11 @@ def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bo
 
 def ticket_lifetime(session: Session, now: int) -> int:
     """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
-    ends = [now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME]
-    ends += [party.not_after for party in (session.peer, session.own) if party.not_after]
-    return min(ends) - now
+    end = min(now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME)
+    for not_after in (session.peer.not_after, session.own.not_after):
+        if not_after:
+            end = min(end, not_after)
+    return end - now
 
 
 def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
@@ -67,7 +69,7 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
         return "ticket expired"
     if now >= session.full_handshake + CHAIN_LIFETIME:
         return "chain expired"
-    if any(party.not_after and now >= party.not_after for party in (peer, own)):
+    if (peer.not_after and now >= peer.not_after) or (own.not_after and now >= own.not_after):
         return "certificate expired"
     if peer.verification_key_id not in trust.verification_keys:
         return "unknown authority"
@@ -75,8 +77,9 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
         return "a human is no server"
     if not trust.policy.allows(peer.issuer, peer.category, peer.identity):
         return "policy denies"
-    if any(trust.is_revoked(number) is not False for number in (*peer.revocation_ids, *own.revocation_ids)):
-        return "revoked"
+    for number in (*peer.revocation_ids, *own.revocation_ids):
+        if trust.is_revoked(number) is not False:
+            return "revoked"
     if targets and peer.identity not in targets:
         return "not a target identity"
     return ""
@@ -200,7 +203,7 @@ class Resumer:
         lifetime = ticket_lifetime(session, now)
         if keys is None or not allowed or lifetime <= 0:
             return None
-        session = replace(session, secret=ticket_secret(secrets, self._role))
+        session = session.with_secret(ticket_secret(secrets, self._role))
         epoch, ticket = seal_ticket(keys, self._role, session, self._environment.random)
         return IssuedTicket(resumption_id=keys.resumption_id, key_epoch=epoch, lifetime_seconds=lifetime, ticket=ticket)
 
@@ -219,7 +222,7 @@ class Resumer:
         lifetime = min(issued.lifetime_seconds, ticket_lifetime(session, now))
         if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
             return
-        session = replace(session, secret=ticket_secret(secrets, self._peer_role))
+        session = session.with_secret(ticket_secret(secrets, self._peer_role))
         self._resumption.cache.put(
             HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime)
         )

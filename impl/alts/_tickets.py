@@ -85,6 +85,14 @@ class Session:
     created: int
     full_handshake: int
 
+    def with_secret(self, secret: bytes) -> Session:
+        """Return the same session with the secret of a ticket."""
+        return Session(secret, self.peer, self.own, self.handshake_cipher, self.created, self.full_handshake)
+
+    def continued(self, now: int) -> Session:
+        """Return the session that resumes this one now; its secret is not known yet (SPEC 12.4)."""
+        return Session(b"", self.peer, self.own, self.handshake_cipher, now, self.full_handshake)
+
 
 @dataclass(frozen=True, slots=True)
 class HeldTicket:

@@ -79,18 +79,29 @@ class Rule:
                 raise ConfigurationError(f"not an identity pattern: {pattern!r}")
 
 
+_MOST_ANSWERS = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Who may issue what (POLICY-1); what no rule allows is denied (POLICY-3)."""
 
     rules: tuple[Rule, ...]
+    _answers: dict[tuple[str, int, str], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def allows(self, issuer: str, category: int, identity: str) -> bool:
         """Tell whether some rule lets `issuer` issue a certificate of `category` for `identity`."""
-        return any(
-            rule.category == category and matches(rule.issuer, issuer) and matches(rule.identity, identity)
-            for rule in self.rules
-        )
+        question = issuer, category, identity
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = any(
+                rule.category == category and matches(rule.issuer, issuer) and matches(rule.identity, identity)
+                for rule in self.rules
+            )
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = answer  # rules never change: an answer stays right
+        return answer
 
 
 def never_revoked(revocation_id: int) -> bool:

@@ -243,6 +243,7 @@ class Driver:
                 await send(bool(command.get("pingpong", False)))
                 await receive()
             else:
+                await stream.send_request()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(send(False))
                     group.create_task(receive())

@@ -162,8 +162,7 @@ def test_the_peer_reaches_handler_and_client() -> None:
     async def main() -> None:
         server = await serve(service)
         async with channel(server.port, target_identities=[SERVER]) as ours:
-            assert ours.alts_peer is None
-            assert ours.transport is None
+            assert (ours.alts_peer, ours.transport) == (None, None)
             async with Stub(ours).unary.open() as stream:
                 with pytest.raises(UsageError):
                     adapter.peer_of(stream)

@@ -380,6 +380,9 @@ def test_a_full_disk_at_any_moment_loses_nothing(
     genuine = getattr(os, call)
     for moment in range(80):
         left = moment
+        path = tmp_path / f"r{moment}"
+        if action == "issue":
+            shutil.copytree(directory, path)
 
         def failing(*args: Any, **keywords: Any) -> Any:
             nonlocal left
@@ -393,23 +396,23 @@ def test_a_full_disk_at_any_moment_loses_nothing(
             patch.setattr(os, call, failing)
             try:
                 if action == "issue":
-                    issue(RealmDirectory.load(directory), f"n{moment}")
+                    issue(RealmDirectory.load(path), "new")
                 else:
-                    RealmDirectory.create(tmp_path / f"r{moment}", name="r", random=RANDOM.randbytes)
+                    RealmDirectory.create(path, name="r", random=RANDOM.randbytes)
             except ConfigurationError as error:
                 refusal = str(error)
-        realm = RealmDirectory.load(directory)
-        assert len(set(ids(realm))) == len(ids(realm))
         if call != "open":  # without it a directory cannot be emptied either; what is left is no part of a realm
             assert not list(tmp_path.rglob(".new-*"))
-        if (tmp_path / f"r{moment}").exists():
-            issue(RealmDirectory.load(tmp_path / f"r{moment}"), "first")
+        if path.exists():  # whole, and in use again at once
+            realm = RealmDirectory.load(path)
+            issue(realm, "afterwards")
+            assert len(set(ids(realm))) == len(ids(realm))
         if not refusal:
             break
         assert "No space left" in refusal
     else:
         pytest.fail("the fault was never late enough")
-    issue(RealmDirectory.load(directory), "afterwards")
+    assert moment > 0
 
 
 KILLED = """

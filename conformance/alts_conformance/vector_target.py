@@ -153,8 +153,10 @@ class ReferenceTarget:
         """SPEC 7.6."""
         message = None
         if ticket is not None:
-            names = ("resumption_id", "key_epoch", "lifetime_seconds", "ticket")
-            message = IssuedTicket(**dict(zip(names, ticket, strict=True)))
+            resumption_id, epoch, lifetime, opaque = ticket
+            message = IssuedTicket(
+                resumption_id=resumption_id, key_epoch=epoch, lifetime_seconds=lifetime, ticket=opaque
+            )
         secrets = alts.Secrets(bytes(128), bytes(32), authenticator_secret)
         return _key_schedule.ticket_authenticator(secrets, alts.Role(sender), message)
 

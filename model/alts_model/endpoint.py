@@ -264,7 +264,7 @@ class ConcreteEndpoint:
         before, self._local = self._local, outcome.local
         output, events = b"", list[Event]()
         self._note(before, outcome)
-        if outcome.row is not None and outcome.row.next_state == "OPEN" and before.state != "OPEN":
+        if before.state != "OPEN" == outcome.local.state:
             events.append(_completed(outcome.local))
             self._frame_limit = present(outcome.local.agreed).choices.max_frame_size
         for name, value in outcome.outputs:

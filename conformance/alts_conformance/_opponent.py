@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import alts
+from alts_schema.handshake_pb2 import ClientInit
 
 from . import _http2, _payload, _realm
 from ._context import ALERT, CaseRun
@@ -140,6 +141,21 @@ class ClientOpponent(Opponent):
         """The ClientInit frame of an honest handshake."""
         self.handshake.start()
         return self.handshake.data_to_send()
+
+    def client_init_with(self, **changes: Any) -> bytes:
+        """A ClientInit frame with fields replaced; the transcript of this end has what is sent, so it can go on."""
+        self.handshake.start()
+        message = ClientInit.FromString(self.handshake.data_to_send()[8:])
+        for name, value in changes.items():
+            message.ClearField(name)
+            if isinstance(value, list):
+                getattr(message, name).extend(value)
+            else:
+                setattr(message, name, value)
+        payload = message.SerializeToString(deterministic=True)
+        # An honest client has no way to send this, so the sans-IO core has no way to be told.
+        self.handshake._client_init = payload
+        return make_frame(CLIENT_INIT, payload)
 
     async def receive_flight(self) -> None:
         """Take ServerInit and ServerFinished; ClientFinished is then ready in ``client_finished``.
@@ -270,6 +286,7 @@ class Duel:
     direction: Direction
     driver: Driver
     server_name: str = ""
+    target: tuple[str, int] = ("", 0)
     call: asyncio.Task[Outcome] | None = None
 
     @property
@@ -322,18 +339,24 @@ def change(configuration: alts.Configuration, changes: dict[str, Any]) -> alts.C
 
 
 async def against_server(
-    run: CaseRun, credential: str | alts.Credential = CLIENT_SLOT, *, server_slot: str = SERVER_SLOT, **changes: Any
+    run: CaseRun,
+    credential: str | alts.Credential = CLIENT_SLOT,
+    *,
+    server_slot: str = SERVER_SLOT,
+    server_fields: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> tuple[ClientOpponent, Duel]:
     """A client opponent, connected through a relay to the server under test."""
     realm = await run.world.ensure_realm()
     driver = await run.driver("server", server_slot)
     fields = await run.credential("server", server_slot)
-    started = await driver.call("start_server", security="alts", **fields)
-    relay, port = await run.relay(("127.0.0.1", int(started["port"])), Script(shield=frozenset({CLIENT_TO_SERVER})))
+    started = await driver.call("start_server", security="alts", **fields, **(server_fields or {}))
+    target = ("127.0.0.1", int(started["port"]))
+    relay, port = await run.relay(target, Script(shield=frozenset({CLIENT_TO_SERVER})))
     configuration = await asyncio.to_thread(_configuration, realm, credential)
     opponent = ClientOpponent(run, change(configuration, changes))
     opponent.reader, opponent.writer = await asyncio.open_connection("127.0.0.1", port)
-    return opponent, Duel(run, await relay.first_link(), SERVER_TO_CLIENT, driver, str(started["server"]))
+    return opponent, Duel(run, await relay.first_link(), SERVER_TO_CLIENT, driver, str(started["server"]), target)
 
 
 async def against_client(

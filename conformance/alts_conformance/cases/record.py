@@ -111,7 +111,6 @@ HEADERS = {
     "other_type": lambda: m.rewrite(lambda raw: raw[:4] + (7).to_bytes(4, "little") + raw[8:]),
     "handshake_type": lambda: m.rewrite(lambda raw: raw[:4] + (19).to_bytes(4, "little") + raw[8:]),
     "oversize": lambda: m.inject(before=((1 << 20) + 1).to_bytes(4, "little") + (6).to_bytes(4, "little")),
-    "two_mebibytes": lambda: m.inject(before=(2 << 20).to_bytes(4, "little") + (6).to_bytes(4, "little")),
     "sixteen_mebibytes": lambda: m.inject(before=(16 << 20).to_bytes(4, "little") + (6).to_bytes(4, "little")),
     "seventeen_mebibytes": lambda: m.inject(before=(17 << 20).to_bytes(4, "little") + (6).to_bytes(4, "little")),
     "largest_length": lambda: m.inject(before=b"\xff\xff\xff\xff" + (6).to_bytes(4, "little")),

@@ -276,14 +276,22 @@ class Driver:
     async def record_seal(self, command: dict[str, Any]) -> dict[str, Any]:
         """Seal plaintexts with the record protocol, each in one frame."""
         sealer = alts.Sealer(
-            bytes.fromhex(command["key_data"]), alts.Role(command["role"]), 1 << 20, command.get("counter", 0)
+            bytes.fromhex(command["key_data"]),
+            alts.Role(command["role"]),
+            command.get("max_frame_size", 1 << 20),
+            command.get("counter", 0),
         )
         return {"frames": [bytes(sealer.seal(bytes.fromhex(text))).hex() for text in command["plaintexts"]]}
 
     async def record_open(self, command: dict[str, Any]) -> dict[str, Any]:
         """Open frames, one after the other, until the first that is refused."""
         receiver = alts.Role.SERVER if command["role"] == "client" else alts.Role.CLIENT
-        opener = alts.Opener(bytes.fromhex(command["key_data"]), receiver, 1 << 20, command.get("counter", 0))
+        opener = alts.Opener(
+            bytes.fromhex(command["key_data"]),
+            receiver,
+            command.get("max_frame_size", 1 << 20),
+            command.get("counter", 0),
+        )
         plaintexts: list[str] = []
         try:
             for frame in command["frames"]:

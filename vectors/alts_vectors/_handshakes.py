@@ -132,6 +132,8 @@ def generate(seed: str) -> Json:
             },
             intermediate={
                 **_public_keys(one, other),
+                "clientIdentity": run.completed["server"].peer_identity,
+                "serverIdentity": run.completed["client"].peer_identity,
                 "clientInit": values["client_init"].hex(),
                 "serverInit": values["server_init"].hex(),
                 **named(values),
@@ -373,15 +375,13 @@ def _ignored_tickets(world: World, endpoints: dict[str, Json]) -> Group:
             },
             intermediate={
                 **_public_keys(one, other),
+                "clientIdentity": run.completed["server"].peer_identity,
+                "serverIdentity": run.completed["client"].peer_identity,
                 "clientInit": values["client_init"].hex(),
                 "serverInit": values["server_init"].hex(),
                 **named(values),
             },
-            result={
-                "verdict": "valid",
-                "client": completed_json(run.completed["client"]),
-                "server": completed_json(run.completed["server"]),
-            },
+            result={"verdict": "valid", tested: completed_json(run.completed[tested])},
         )
         end = ConcreteEndpoint(tested, _settings.to_model(one if tested == "client" else other))
         if tested == "client":

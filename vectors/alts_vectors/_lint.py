@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 
+from ._bad import STEPS
 from ._files import KINDS, SCHEMA_VERSION, SCHEMAS, VECTORS_VERSION, Json, load
 
 _PLACEHOLDERS = ("todo", "fixme", "tbd", "lorem", "xxx")
@@ -71,6 +72,8 @@ def _content(kind: str, document: Json, known: Counter[str]) -> Iterator[str]:
         for flag in case["flags"]:
             if flag not in document["notes"]:
                 yield f"{case['id']}: flag {flag} has no note"
+        if "step" in case["result"] and STEPS.get(case["result"]["error"]) != case["result"]["step"]:
+            yield f"{case['id']}: {case['result']['error']} is not of step {case['result']['step']}"
         if "endpoints" in document:
             names = {case["input"][key] for key in ("client", "server", "endpoint") if key in case["input"]}
             named |= names

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alts_model.primitives import aes128_gcm_open, hkdf_expand, hkdf_extract, hmac_sha256
+from alts_model.primitives import aes128_gcm_open, hkdf_expand, hkdf_extract, hmac_sha256, sha256
 
 from . import _settings
 from ._files import KINDS, Json
@@ -88,9 +88,12 @@ def _compare_schedule(expected: Mapping[str, Any], found: Mapping[str, bytes]) -
             _same(name, bytes.fromhex(expected[name]), found[name])
 
 
+_SCHEDULE = ("prk", "M", "recordInfo", "R", "resumptionInfo", "A", "authenticatorInfo")
+
+
 def _consistent_schedule(shared_secret: str, values: Mapping[str, str]) -> None:
     """PRK and the infos lead to the secrets (RFC 5869); the infos hold the transcript hash."""
-    raw = {name: bytes.fromhex(value) for name, value in values.items() if name != "verdict"}
+    raw = {name: bytes.fromhex(values[name]) for name in _SCHEDULE}
     _same("prk", raw["prk"], hkdf_extract(SALT, bytes.fromhex(shared_secret)))
     for secret, info, size in (("M", "recordInfo", 128), ("R", "resumptionInfo", 32), ("A", "authenticatorInfo", 32)):
         _same(f"{info} to {secret}", raw[secret], hkdf_expand(raw["prk"], raw[info], size))
@@ -120,6 +123,9 @@ def _certificate(case: Json, target: ImplementationUnderTest, _: Json) -> None:
     trust = _settings.from_json({**_IDLE_ENDPOINT, **given["verifier"]})
     verdict = target.certificate(_hex(case, "input", "certificate"), trust, given["peerRole"])
     _same("error", result.get("error"), verdict.error)
+    if "certificateDigest" in case["intermediate"]:
+        digest = _hex(case, "intermediate", "certificateDigest")
+        _same("certificateDigest", digest, sha256(_hex(case, "input", "certificate")))
     if result["verdict"] == "valid":
         for name in ("identity", "category", "issuer", "boundary"):
             _same(name, result[name], getattr(verdict, name))
@@ -190,10 +196,13 @@ def _handshake(case: Json, target: ImplementationUnderTest, document: Json) -> N
         secret = target.x25519(ends[role].private_key, bytes.fromhex(public))
         _same("sharedSecret", _hex(case, "intermediate", "sharedSecret"), secret)
     inits = (_hex(case, "intermediate", "clientInit"), _hex(case, "intermediate", "serverInit"))
-    names = (case["result"]["server"]["peerIdentity"], case["result"]["client"]["peerIdentity"])
+    names = (values["clientIdentity"], values["serverIdentity"])
     found = target.key_schedule(_hex(case, "intermediate", "sharedSecret"), *inits, *names)
     _compare_schedule(values, found)
     _consistent_schedule(values["sharedSecret"], values)
+    for number, move in enumerate(given["moves"]):
+        if move["action"] != "send":
+            _same(f"plaintext of move {number}", "", move["plaintext"])
     wires = [bytes.fromhex(move["wire"]) for move in given["moves"]]
     _same("clientInit on the wire", wires[0][8:], inits[0])
     _same("serverInit on the wire", wires[1][8 : 8 + len(inits[1])], inits[1])

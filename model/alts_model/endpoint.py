@@ -205,9 +205,10 @@ class ConcreteEndpoint:
 
     def end(self) -> Step:
         """The end of the peer's stream."""
-        if self._buffer:
-            return self._apply(self._machine.refuse(self._local, "TRUNCATED", alert=False))
-        return self._apply(self._machine.step(self._local, "end"))
+        if not self._buffer:
+            return self._apply(self._machine.step(self._local, "end"))
+        self._buffer.clear()
+        return self._apply(self._machine.refuse(self._local, "TRUNCATED", alert=False))
 
     def close(self) -> None:
         """The application closes. Does nothing in CLOSED and FAILED."""

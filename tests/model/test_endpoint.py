@@ -22,6 +22,7 @@ from alts_model import (
     Realm,
     RecordMachine,
     Refused,
+    Step,
     illegal_pairs,
     reaction,
     record_key,
@@ -250,6 +251,7 @@ def test_end_at_a_boundary_closes_and_inside_a_frame_fails() -> None:
     assert one.state == "CLOSED"
     other.receive(b"\x20")
     assert failure(other.end()).name == "TRUNCATED"
+    assert other.end() == other.receive(bytes(9)) == Step(b"", ())
 
 
 @pytest.mark.req("REC-5", "REC-8")

@@ -83,7 +83,7 @@ async def bad_frames_of_the_vector_are_refused(run: CaseRun, vector: str) -> Non
     test = _tests()[vector]
     sender = "client" if test["input"]["receiver"] == "server" else "server"
     driver = await run.driver("record")
-    answer = await driver.call("record_open", **_common(test, sender), frames=test["input"]["wire"])
+    answer = await driver.call("record_open", **_common(test, sender), frames=[test["input"]["wire"]])
     run.expect(answer["refused"] is True, "no frame of the vector was refused")
     delivered = test["result"].get("plaintexts", [])
     run.expect(answer["plaintexts"] == delivered, f"{len(answer['plaintexts'])} frames opened, {len(delivered)} should")

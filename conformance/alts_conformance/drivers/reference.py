@@ -293,11 +293,14 @@ class Driver:
             command.get("counter", 0),
         )
         plaintexts: list[str] = []
-        try:
-            for frame in command["frames"]:
-                plaintexts.append(b"".join(bytes(part) for part in opener.open(bytes.fromhex(frame))).hex())
-        except alts.PeerViolation:
-            return {"plaintexts": plaintexts, "refused": True}
+        for frame in command["frames"]:
+            parts: list[bytes] = []
+            try:
+                for part in opener.open(bytes.fromhex(frame)):
+                    parts.append(bytes(part))
+            except alts.PeerViolation:
+                return {"plaintexts": [*plaintexts, *(part.hex() for part in parts)], "refused": True}
+            plaintexts.append(b"".join(parts).hex())
         return {"plaintexts": plaintexts, "refused": not opener.at_boundary}
 
 

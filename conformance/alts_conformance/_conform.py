@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
         if args.executor != "local":
             raise UsageError(f"--executor {args.executor}: only 'local' exists so far; tcp:// is not built yet")
         if args.mutants:
-            from . import _mutants
+            from ._mutants import run as run_mutants
 
-            return _mutants.run(args, terminal)
+            return run_mutants(args, terminal)
         return conform(args, terminal)
     except UsageError as error:
         print(f"alts conform: {error}", file=sys.stderr)

@@ -220,9 +220,9 @@ class Link:
                 if size < len(data):
                     await asyncio.sleep(0)
 
-    def end(self, direction: Direction, how: End) -> None:
-        """Carry an end over to the receiver of ``direction``, unless that direction is shielded."""
-        if direction not in self._script.shield:
+    def end(self, direction: Direction, how: End, *, force: bool = False) -> None:
+        """Carry an end over to the receiver of ``direction``, unless that direction is shielded (and not ``force``)."""
+        if force or direction not in self._script.shield:
             self._close(direction, how)
 
     def _close(self, direction: Direction, how: End) -> None:

@@ -73,6 +73,8 @@ class World:
     peers: Mapping[str, _peers.Peer]
     isolated: bool = True
     versions: dict[str, str] = field(default_factory=dict)
+    #: Counts the ports of services that belong to one case alone.
+    next_port: int = 0
     _slots: dict[str, Slot] = field(default_factory=dict)
     _idle: dict[tuple[str, str], list[Driver]] = field(default_factory=dict)
     _services: dict[str, Service] = field(default_factory=dict)
@@ -102,9 +104,9 @@ class World:
     async def ensure_realm(self) -> Path:
         """Make the realm at first use and return its directory."""
         if not self._realm_ready:
-            from . import _realm
+            from ._realm import make
 
-            await asyncio.to_thread(_realm.make, self.realm)
+            await asyncio.to_thread(make, self.realm)
             self._realm_ready = True
         return self.realm
 

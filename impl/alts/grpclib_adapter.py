@@ -21,6 +21,7 @@ from ._trust import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from typing import Self
 
     from grpclib._typing import IServable
     from grpclib.config import Configuration as GrpclibConfiguration
@@ -86,6 +87,9 @@ class Channel(grpclib.client.Channel):
             target_identities=self._alts_targets,
         )
         return protocol
+
+    async def __aenter__(self) -> Self:
+        return self
 
     @property
     def transport(self) -> aio.AltsTransport | None:

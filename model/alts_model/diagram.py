@@ -57,7 +57,7 @@ def mermaid(table: str) -> str:
 
 _BOX = (190, 36)
 _STEP = 130
-_MIDDLE, _LEFT, _RIGHT = 470, 120, 820
+_MIDDLE, _LEFT, _RIGHT = 470, 120, 930
 
 
 def svg(table: str) -> str:
@@ -69,7 +69,9 @@ def svg(table: str) -> str:
         state: (_LEFT if state == "CLOSED" else _RIGHT, bottom) for state in STATES[table] if state in FINAL_STATES
     }
     height = bottom + 60
-    body = [line for group in _grouped(table) for line in _edge(group, places)]
+    # A loop goes to the side on which its state has no arrow to FAILED.
+    failing = {row.state for row in TABLES[table] if row.next_state == "FAILED"}
+    body = [line for group in _grouped(table) for line in _edge(group, places, group[0] in failing)]
     for state, (x, y) in places.items():
         width, tall = _BOX
         stroke = 3 if state in FINAL_STATES else 1.5
@@ -79,7 +81,7 @@ def svg(table: str) -> str:
         )
         body.append(f'<text x="{x}" y="{y + 4}" text-anchor="middle" font-weight="bold">{escape(state)}</text>')
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 {height}" width="1000" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1040 {height}" width="1040" height="{height}" '
         'font-family="sans-serif" font-size="11" role="img">'
     )
     marker = (
@@ -87,7 +89,7 @@ def svg(table: str) -> str:
         'orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" fill="#333"/></marker></defs>'
     )
     title = f"<title>{_WHAT[table]}</title>"
-    background = f'<rect width="1000" height="{height}" fill="#fff"/>'
+    background = f'<rect width="1040" height="{height}" fill="#fff"/>'
     return "\n".join([head, title, marker, background, *body, "</svg>"]) + "\n"
 
 
@@ -100,15 +102,17 @@ def _grouped(table: str) -> Iterator[tuple[str, str, list[str]]]:
         yield state, following, labels
 
 
-def _edge(group: tuple[str, str, list[str]], places: dict[str, tuple[int, int]]) -> Iterator[str]:
+def _edge(group: tuple[str, str, list[str]], places: dict[str, tuple[int, int]], loop_left: bool) -> Iterator[str]:
     state, following, labels = group
     (x, y), (to_x, to_y) = places[state], places[following]
     label_x: float
     label_y: float
     half, tall = _BOX[0] / 2, _BOX[1] / 2
     if state == following:
-        path = f"M{x + half:g} {y - 8} C{x + half + 60:g} {y - 34} {x + half + 60:g} {y + 34} {x + half:g} {y + 8}"
-        label_x, label_y, anchor = x + half + 52, y - 6, "start"
+        side = -1 if loop_left else 1
+        edge, far = x + side * half, x + side * (half + 60)
+        path = f"M{edge:g} {y - 8} C{far:g} {y - 34} {far:g} {y + 34} {edge:g} {y + 8}"
+        label_x, label_y, anchor = x + side * (half + 52), y - 6, "end" if loop_left else "start"
     elif to_x == x:
         path = f"M{x} {y + tall:g} L{to_x} {to_y - tall:g}"
         label_x, label_y, anchor = x + 8, (y + to_y) / 2, "start"

@@ -205,9 +205,10 @@ class ConcreteEndpoint:
 
     def end(self) -> Step:
         """The end of the peer's stream."""
-        if self._buffer:
-            return self._apply(self._machine.refuse(self._local, "TRUNCATED", alert=False))
-        return self._apply(self._machine.step(self._local, "end"))
+        if not self._buffer:
+            return self._apply(self._machine.step(self._local, "end"))
+        self._buffer.clear()
+        return self._apply(self._machine.refuse(self._local, "TRUNCATED", alert=False))
 
     def close(self) -> None:
         """The application closes. Does nothing in CLOSED and FAILED."""
@@ -264,7 +265,7 @@ class ConcreteEndpoint:
         before, self._local = self._local, outcome.local
         output, events = b"", list[Event]()
         self._note(before, outcome)
-        if outcome.row is not None and outcome.row.next_state == "OPEN" and before.state != "OPEN":
+        if before.state != "OPEN" == outcome.local.state:
             events.append(_completed(outcome.local))
             self._frame_limit = present(outcome.local.agreed).choices.max_frame_size
         for name, value in outcome.outputs:

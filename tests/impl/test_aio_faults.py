@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alts import Environment, ErrorCode, PeerViolation, State, aio
-from alts.aio import _link
+from alts.aio import _client, _link
 from tests.impl.aio_tools import (
     CLIENT,
     ENVIRONMENT,
@@ -70,6 +71,30 @@ def test_a_refused_client_hears_why() -> None:
             assert w.apps == []
 
     run(main)
+
+
+@pytest.mark.parametrize("target", [None, "prod/other"])
+def test_nothing_outlives_an_attempt_that_failed(target: str | None) -> None:
+    """Not even until the next garbage collection: an error must not keep the connection it ended alive."""
+
+    async def main() -> None:
+        async with world(configuration=hooked(SERVER, lambda _: target is None)) as w:
+            try:
+                await w.connect(target_identities=target and [target])
+            except PeerViolation as violation:
+                caught = violation  # its traceback leads to the frames that it went through
+            await until(lambda: not w.server.handshakes)
+            await settle()
+            assert caught.code is (ErrorCode.WRONG_IDENTITY if target else ErrorCode.PEER_ALERT)
+            left = [each for each in gc.get_objects() if isinstance(each, _link.Link | _client._Attempt)]
+            assert left == []
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(main)
+    finally:
+        gc.enable()
 
 
 def test_by_default_failures_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Run inside namespaces of its own (see test_handshaker_wheel): one call of the grpcio wheel over the handshaker service.
+"""Run inside namespaces of its own (see test_handshaker_cli): a call of the grpcio wheel over the handshaker service.
 
 Arguments: directory of a realm with the credential `server`, number of bytes, target service account (may be empty).
 Prints one JSON line. Only what gRPC's platform check and name lookup need is made up: a product name and a hosts file.
@@ -25,8 +25,13 @@ import grpc
 METHOD = "/tests.Echo/Unary"
 NAMES = "metadata.google.internal metadata.google.internal."
 _BIND = 0x1000
-SERVE = "import sys, argparse; from alts.handshaker import cli; p = argparse.ArgumentParser(); cli.add_arguments(p); " \
-    "sys.exit(cli.run(p.parse_args()))"  # fmt: skip
+SERVE = """
+import argparse, sys
+from alts.handshaker import cli
+parser = argparse.ArgumentParser()
+cli.add_arguments(parser)
+sys.exit(cli.run(parser.parse_args()))
+"""
 
 
 def prepare() -> None:
@@ -67,7 +72,8 @@ def call(size: int, target: str) -> dict[str, Any]:
     targets = [target] if target else None
     with grpc.secure_channel(f"127.0.0.1:{port}", grpc.alts_channel_credentials(targets), options) as channel:
         try:
-            answer: Any = channel.unary_unary(METHOD)(payload, timeout=30)
+            method: Any = channel.unary_unary(METHOD)
+            answer = method(payload, timeout=30)
         except grpc.RpcError as error:
             status: Any = error
             return {"code": status.code().name, "details": status.details()}

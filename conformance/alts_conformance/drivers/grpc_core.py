@@ -164,6 +164,8 @@ class Driver:
         pool = concurrent.futures.ThreadPoolExecutor(max_workers=32)
         options = [("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST)]
         options.append(("grpc.so_reuseport", 0))
+        if "handshake_timeout" in command:
+            options.append(("grpc.server_handshake_timeout_ms", int(1000 * command["handshake_timeout"])))
         server = grpc.server(pool, options=options)
         application = Application()
         server.add_generic_rpc_handlers((application.handlers(),))

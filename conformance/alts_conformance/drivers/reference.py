@@ -243,6 +243,7 @@ class Driver:
                 await send(bool(command.get("pingpong", False)))
                 await receive()
             else:
+                await stream.send_request()
                 async with asyncio.TaskGroup() as group:
                     group.create_task(send(False))
                     group.create_task(receive())
@@ -275,20 +276,31 @@ class Driver:
     async def record_seal(self, command: dict[str, Any]) -> dict[str, Any]:
         """Seal plaintexts with the record protocol, each in one frame."""
         sealer = alts.Sealer(
-            bytes.fromhex(command["key_data"]), alts.Role(command["role"]), 1 << 20, command.get("counter", 0)
+            bytes.fromhex(command["key_data"]),
+            alts.Role(command["role"]),
+            command.get("max_frame_size", 1 << 20),
+            command.get("counter", 0),
         )
         return {"frames": [bytes(sealer.seal(bytes.fromhex(text))).hex() for text in command["plaintexts"]]}
 
     async def record_open(self, command: dict[str, Any]) -> dict[str, Any]:
         """Open frames, one after the other, until the first that is refused."""
         receiver = alts.Role.SERVER if command["role"] == "client" else alts.Role.CLIENT
-        opener = alts.Opener(bytes.fromhex(command["key_data"]), receiver, 1 << 20, command.get("counter", 0))
+        opener = alts.Opener(
+            bytes.fromhex(command["key_data"]),
+            receiver,
+            command.get("max_frame_size", 1 << 20),
+            command.get("counter", 0),
+        )
         plaintexts: list[str] = []
-        try:
-            for frame in command["frames"]:
-                plaintexts.append(b"".join(bytes(part) for part in opener.open(bytes.fromhex(frame))).hex())
-        except alts.PeerViolation:
-            return {"plaintexts": plaintexts, "refused": True}
+        for frame in command["frames"]:
+            parts: list[bytes] = []
+            try:
+                for part in opener.open(bytes.fromhex(frame)):
+                    parts.append(bytes(part))
+            except alts.PeerViolation:
+                return {"plaintexts": [*plaintexts, *(part.hex() for part in parts)], "refused": True}
+            plaintexts.append(b"".join(parts).hex())
         return {"plaintexts": plaintexts, "refused": not opener.at_boundary}
 
 

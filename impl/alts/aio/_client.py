@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from .._config import Configuration
+    from ._link import Owner
 
 SYSTEM = Environment(time.time, os.urandom)
 """The system's clock and randomness."""
@@ -30,31 +31,28 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 
 
 class _Attempt:
-    """One connection attempt: owns the link and is awaited by `create_connection`."""
+    """One connection attempt, awaited by `create_connection`; owns its link while there is a lower transport."""
 
-    def __init__(
-        self,
-        protocol_factory: Callable[[], asyncio.BaseProtocol],
-        configuration: Configuration,
-        environment: Environment,
-        handshake_timeout: float,
-    ) -> None:
+    def __init__(self, make: Callable[[Owner], Link]) -> None:
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[tuple[AltsTransport, asyncio.BaseProtocol]] = loop.create_future()
-        self._link = Link(Role.CLIENT, protocol_factory, configuration, environment, handshake_timeout, self)
+        self._make = make
+        self._link: Link | None = None
         self._error: Exception | None = None
 
     def link(self) -> Link:
-        """The protocol of the lower transport."""
-        return self._link
+        """Make the protocol of the lower transport."""
+        return self._make(self)
 
     def give_up(self) -> None:
-        """Close whatever there is; does nothing after a failure."""
+        """Close whatever there is, or will be; does nothing after a failure."""
         self.done.cancel()
-        self._link.abort()
+        if self._link is not None:
+            self._link.abort()
 
     def admit(self, link: Link) -> bool:
-        return True
+        self._link = link
+        return not self.done.cancelled()
 
     def completed(self, link: Link) -> None:
         if not self.done.done():
@@ -66,6 +64,7 @@ class _Attempt:
         self._error = error  # raised when the lower transport is gone, so that nothing is left behind
 
     def gone(self, link: Link) -> None:
+        self._link = None
         if not self.done.done():
             assert self._error is not None  # without completion there was a failure
             self.done.set_exception(self._error)
@@ -107,7 +106,9 @@ async def create_connection(
     check_options(options, handshake_timeout)
     if target_identities is not None:
         configuration = replace(configuration, target_identities=frozenset(target_identities))
-    attempt = _Attempt(protocol_factory, configuration, environment, handshake_timeout)
+    attempt = _Attempt(
+        lambda owner: Link(Role.CLIENT, protocol_factory, configuration, environment, handshake_timeout, owner)
+    )
     connect: Any = asyncio.get_running_loop().create_connection  # its overloads know no "host or sock"
     try:
         await connect(attempt.link, host, port, **options)

@@ -111,7 +111,7 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection stands: begin the handshake, or refuse it."""
         self.lower = cast(asyncio.Transport, transport)
-        if self.phase is not Phase.HANDSHAKE or not self._owner.admit(self):
+        if not self._owner.admit(self):
             self._end(abort=True)
             return
         self._timer = self._loop.call_later(self._handshake_timeout, self._expire)
@@ -209,9 +209,7 @@ class Link(asyncio.Protocol):
 
     def abort(self, error: Exception | None = None) -> None:
         """Close at once, dropping what is not sent; `error` is what the application's `connection_lost` gets."""
-        if self.lower is None:
-            self.phase = Phase.CLOSED  # connection_made, should it still come, will see it
-        elif self.phase is not Phase.CLOSED:
+        if self.phase is not Phase.CLOSED:
             self._error = self._error or error
             self._end(abort=True)
 

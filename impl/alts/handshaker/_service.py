@@ -122,8 +122,11 @@ class HandshakerService:
 
     async def _do_handshake(
         self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> AsyncIterator[bytes]:
-        """One stream. It ends, by returning, right after the result: stacks wait for that (SPEC 9.4)."""
+    ) -> None:
+        """One stream. It ends, by returning, right after the result: stacks wait for that (SPEC 9.4).
+
+        Not a generator: one that is cancelled between two responses gives its slot back only when it is finalized.
+        """
         if self.active >= self._limits.handshakes:
             detail = f"{self._limits.handshakes} handshakes are running (SPEC 11.2)"
             await _abort(context, RequestError(Status.RESOURCE_EXHAUSTED, detail))
@@ -139,12 +142,10 @@ class HandshakerService:
                 response = session.receive(request)
                 if session.violation is not None:
                     logger.info("handshake refused: %s", session.violation)
-                yield response.SerializeToString()
+                await context.write(response.SerializeToString())
         except RequestError as error:
             logger.info("request refused: %s", error)
             await _abort(context, error)
-        except (asyncio.CancelledError, GeneratorExit, grpc.aio.AbortError):
-            raise
         except Exception:
             # a hook (clock, randomness, revocation) failed, or we did; the stack learns no more than that
             logger.exception("handshake ended by an internal error")

@@ -201,7 +201,8 @@ class RealmDirectory:
 
         Raises:
             ConfigurationError: an argument does not fit SPEC 4.3 to 4.8, the name is taken, or the directory is damaged
-                or cannot be written. Nothing is left behind but, at most, revocation IDs that nobody has.
+                or cannot be written. Nothing is left behind but, at most, revocation IDs that nobody has (and, if the
+                very last synchronisation is what failed, the whole credential).
         """
         _check_name(name, "name of the credential")
         for what, text in (("identity", identity), ("issuer", issuer or "ca")):

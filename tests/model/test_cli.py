@@ -1,0 +1,100 @@
+"""The commands: what they print and how they exit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alts_model import check, cli
+from alts_model.explorer import Result
+from alts_model.properties import Violation
+from alts_model.weakening import CHECKS
+
+
+def test_explore_states_bounds_and_never_says_proved(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explore", "--sessions", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("no attack within these bounds") == 2
+    assert "Bounds: 1 sessions a role" in printed
+    assert "states" in printed
+    assert "proved" not in printed.lower()
+
+
+def test_explore_without_a_check_prints_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explore", "--without", "policy"]) == 0
+    printed = capsys.readouterr().out
+    assert "=> violated: agreement" in printed
+    assert "people/mallory" in printed
+
+
+def test_explore_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explore", "--json", "--without", "client-finished"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (run,) = document["runs"]
+    assert (run["result"], run["violation"]["name"], run["without"]) == ("attack", "agreement", ["client-finished"])
+
+
+def fake(violation: Violation | None, reached: set[str]) -> Iterator[Result]:
+    yield Result("fake", (), violation=violation, reached=reached)
+
+
+def test_explore_exits_1_on_an_unexpected_result_and_3_on_a_vacuous_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = set(cli._NEVER_VACUOUS)
+    monkeypatch.setattr(cli, "explore", lambda *_: fake(Violation("agreement", "x"), everything))
+    assert cli.main(["explore"]) == 1
+    monkeypatch.setattr(cli, "explore", lambda *_: fake(None, everything))
+    assert cli.main(["explore", "--without", "policy"]) == 1
+    assert cli.main(["explore", "--without", "zero-check"]) == 0
+    monkeypatch.setattr(cli, "explore", lambda *_: fake(None, {"ClientStarts"}))
+    assert cli.main(["explore"]) == 3
+
+
+def test_all_twins_covers_every_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def expected(sessions: int, without: frozenset[str], properties: frozenset[str]) -> Iterator[Result]:
+        attack = any(CHECKS[name].visible for name in without)
+        return fake(Violation("agreement", "x") if attack else None, set(cli._NEVER_VACUOUS))
+
+    monkeypatch.setattr(cli, "explore", expected)
+    assert cli.main(["explore", "--all-twins"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"without {name} (" in printed for name in CHECKS)
+    assert printed.count("the explorer does not see this removal") == 3
+
+
+def test_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "10 passed, 0 failed, 0 skipped"
+    assert cli.main(["check", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["checks"]) == 10
+    monkeypatch.setattr(check, "specification_table", lambda: "")
+    assert cli.main(["check"]) == 1
+    assert capsys.readouterr().out.startswith("FAILED")
+    monkeypatch.setattr(cli, "repository", lambda: None)
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "7 passed, 0 failed, 3 skipped"
+
+
+@pytest.mark.parametrize("form", ["dot", "mermaid", "svg", "markdown"])
+def test_diagram(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "diagram"
+    assert cli.main(["diagram", "--format", form, "--role", "record", "--output", str(target)]) == 0
+    assert cli.main(["diagram", "--format", form, "--role", "record"]) == 0
+    assert target.read_text(encoding="utf-8") == capsys.readouterr().out
+    assert cli.main(["diagram", "--output", str(tmp_path / "no" / "such")]) == 3
+
+
+def test_list_names_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explore", "--list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(CHECKS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["explore", "--without", "nothing"], ["explore", "--sessions", "0"]])
+def test_usage(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "alts_model", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "usage" in done.stderr

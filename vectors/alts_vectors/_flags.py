@@ -1,0 +1,131 @@
+"""The notes that cases point to by flag: what kind of fault a case looks for and what the fault would lead to."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Note(NamedTuple):
+    """One flag's text. `bug_type` is one of the vocabulary of the schema."""
+
+    bug_type: str
+    description: str
+    effect: str
+
+
+NOTES: Final[dict[str, Note]] = {
+    "Honest": Note("BASIC", "A run without a fault.", "A failure means that the two sides cannot talk at all."),
+    "KeySchedule": Note(
+        "BASIC",
+        "Every value between the Diffie-Hellman result and the record secret.",
+        "One wrong byte, label or order gives other keys: nothing interoperates, or a binding is missing.",
+    ),
+    "Segmentation": Note(
+        "EDGE_CASE",
+        "The same bytes in other pieces.",
+        "A receiver that thinks in segments hangs, loses data or accepts half a message.",
+    ),
+    "IgnoredTicket": Note(
+        "EDGE_CASE",
+        "A ticket that the receiver has no use for.",
+        "An endpoint that refuses it cannot talk to a peer that offers resumption.",
+    ),
+    "Canonical": Note(
+        "MALLEABILITY",
+        "The message means the same but is not its one canonical encoding.",
+        "Two implementations may read signed or hashed bytes differently, and fields may hide in a message.",
+    ),
+    "Undecodable": Note(
+        "MODIFIED_PARAMETER",
+        "The bytes are no message at all.",
+        "A parser that crashes or hangs here can be brought down by anybody.",
+    ),
+    "Version": Note("MISSING_STEP", "Another version of the profile.", "Later versions could not be told apart."),
+    "Syntax": Note(
+        "EDGE_CASE",
+        "A field breaks a rule of syntax, most often just beyond its bound.",
+        "Limits that are not checked become costs, or ambiguities, for whoever reads the field later.",
+    ),
+    "Negotiation": Note(
+        "MISSING_STEP",
+        "Nothing in common, or a choice that was never offered.",
+        "A peer would run something that its owner has not allowed (downgrade).",
+    ),
+    "CheckOrder": Note(
+        "EDGE_CASE",
+        "Two faults at once: the order of the checks decides which is reported.",
+        "Costly work before cheap checks, or judgements about unauthenticated claims.",
+    ),
+    "CertificateForm": Note(
+        "AUTH_BYPASS",
+        "A certificate that is signed rightly but breaks a rule of form.",
+        "A rule that is not checked is one that an issuer, or a thief of a master key, can break.",
+    ),
+    "CertificateRelation": Note(
+        "AUTH_BYPASS",
+        "Master and handshake certificate do not belong together.",
+        "The thief of one master key can sign for somebody else.",
+    ),
+    "UnknownAuthority": Note(
+        "AUTH_BYPASS", "Signed by a Signing Service that the verifier does not know.", "Anybody could be anyone."
+    ),
+    "Expiry": Note("AUTH_BYPASS", "Not valid at this time.", "Old or future credentials keep working."),
+    "Signature": Note("AUTH_BYPASS", "A signature of the chain is wrong.", "Anybody could be anyone."),
+    "Category": Note("AUTH_BYPASS", "A human's certificate at a server.", "A user could pose as a service."),
+    "Policy": Note(
+        "AUTH_BYPASS", "The issuer may not issue this.", "Whoever can get any certificate could get every identity."
+    ),
+    "Revocation": Note("AUTH_BYPASS", "A revoked certificate.", "Stolen credentials work until they expire."),
+    "TargetIdentity": Note(
+        "AUTH_BYPASS", "A good certificate of somebody else.", "Any member of the realm could answer for the target."
+    ),
+    "LowOrderPoint": Note(
+        "AUTH_BYPASS",
+        "The public key is of low order, so that the Diffie-Hellman result is zero whatever the private key.",
+        "The session keys would be known to everybody.",
+    ),
+    "X25519Edge": Note(
+        "EDGE_CASE",
+        "A public key that is not reduced, or whose top bit is set (RFC 7748, section 5).",
+        "Implementations that refuse or misread it do not interoperate.",
+    ),
+    "Finished": Note(
+        "AUTH_BYPASS", "The authenticator is not right.", "Nobody would have shown that they know the keys."
+    ),
+    "Reflection": Note(
+        "AUTH_BYPASS", "A party's own message or value comes back.", "An attacker without keys answers with an echo."
+    ),
+    "TicketAuthenticator": Note(
+        "MODIFIED_PARAMETER",
+        "The HMAC over the ticket, or over its absence, is not right.",
+        "Tickets could be swapped or stripped unseen.",
+    ),
+    "FrameHeader": Note(
+        "DENIAL_OF_SERVICE",
+        "The header alone shows that the frame must be refused.",
+        "A receiver that waits for, or buffers, the payload gives its memory to strangers.",
+    ),
+    "StateMachine": Note(
+        "MISSING_STEP",
+        "A frame that has no row in the present state.",
+        "Skipped or repeated steps are how handshakes are bypassed.",
+    ),
+    "Alert": Note("EDGE_CASE", "The peer gives up, rightly or not.", "Answering an alert can loop; ignoring it hangs."),
+    "Truncation": Note("MISSING_STEP", "The stream ends too early.", "Cut data would pass for whole data."),
+    "Rekey": Note(
+        "CONFIDENTIALITY",
+        "Frames around a change of AEAD keys.",
+        "A counter that does not carry into the key derivation uses a key too long, or a nonce twice.",
+    ),
+    "Direction": Note(
+        "CONFIDENTIALITY",
+        "What the other direction protects under the same keys.",
+        "Without the direction bit both sides use the same nonces: plaintext leaks, and reflection works.",
+    ),
+    "Replay": Note("AUTH_BYPASS", "A frame comes again or too early.", "Attackers repeat, drop or reorder data."),
+    "ModifiedFrame": Note("AUTH_BYPASS", "A frame was changed on its way.", "Data can be forged."),
+    "EmptyFrame": Note("EDGE_CASE", "A frame without plaintext.", "Deployed stacks may send one; it delivers nothing."),
+    "CounterLimit": Note(
+        "CONFIDENTIALITY", "The last frames under one record secret.", "A counter that wraps repeats nonces."
+    ),
+}

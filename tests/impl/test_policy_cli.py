@@ -1,0 +1,90 @@
+"""`alts pki policy check|compile|show|key`: what it prints, where it exits (SPEC 13.2)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from alts.policy import Kind, cli
+from tests.impl.policy_tools import TEXT, sequence_of
+
+LOOSE = TEXT.replace('"ca"', '"**"')
+
+
+def alts(*arguments: str | Path) -> int:
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    return cli.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "good.toml").write_text(TEXT)
+    (tmp_path / "loose.toml").write_text(LOOSE)
+    (tmp_path / "bad.toml").write_text(TEXT + "typo = 1\n")
+    assert alts("key", tmp_path / "key") == 0
+    return tmp_path
+
+
+@pytest.mark.req("POLICY-1")
+def test_check(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert alts("check", here / "good.toml") == 0
+    assert "no findings in 1 rules for production" in capsys.readouterr().out
+    assert alts("check", here / "loose.toml") == 1
+    assert "line 4: warning: rule 1" in capsys.readouterr().out
+    assert alts("check", here / "bad.toml", "--json") == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["severity"], finding["code"], finding["rule"]) == ("error", "unknown-key", 1)
+    assert alts("check", here / "none.toml") == 3
+    (here / "latin.toml").write_bytes(b"# \xe9\n")
+    assert alts("check", here / "latin.toml") == 3
+
+
+@pytest.mark.req("POLICY-1")
+def test_compile_and_show(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, key, public = here / "policy.alts", here / "key", here / "key.pub"
+    assert alts("compile", here / "bad.toml", "--key", key, "--output", out) == 1
+    assert not out.exists()
+    assert alts("compile", here / "good.toml", "--key", key, "--output", out) == 0
+    assert alts("compile", here / "loose.toml", "--key", key, "--output", out) == 0, "warnings do not hinder"
+    assert sequence_of(Kind.POLICY, out) == 2
+    assert alts("compile", here / "good.toml", "--key", key, "--output", out, "--sequence", "2") == 3
+    assert alts("compile", here / "good.toml", "--key", key, "--output", out, "--sequence", "0") == 2
+    assert alts("compile", here / "good.toml", "--key", here / "none", "--output", out) == 3
+    assert alts("compile", here / "good.toml", "--key", key, "--output", here / "no" / "out") == 3
+    assert sequence_of(Kind.POLICY, out) == 2
+    capsys.readouterr()
+    assert alts("show", out, "--key", public) == 0
+    shown = capsys.readouterr().out
+    assert "signature: good" in shown
+    assert "** may issue human certificates for corp/*" in shown
+    assert alts("show", out) == 0
+    assert "NOT VERIFIED" in capsys.readouterr().out
+    assert alts("show", out, "--json", "--key", public) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["signed"]["verified"] is True
+    assert document["rules"] == [{"issuer": "**", "category": "human", "identity": "corp/*"}]
+    assert alts("show", here / "good.toml") == 0
+    assert "not signed" in capsys.readouterr().out
+    assert alts("key", here / "other") == 0
+    assert alts("show", out, "--key", here / "other.pub") == 1
+    assert "FileUnknownKey" in capsys.readouterr().err
+    for damage in (out.read_bytes()[:-1], out.read_bytes() + b"x"):
+        (here / "damaged").write_bytes(damage)
+        assert alts("show", here / "damaged") == 1
+
+
+def test_keys_are_never_shown_nor_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = here / "key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = key.read_text()
+    assert alts("key", key) == 3
+    assert key.read_text() == before
+    captured = capsys.readouterr()
+    assert before.strip() not in captured.out + captured.err
+    key.chmod(0o644)
+    assert alts("compile", here / "good.toml", "--key", key, "--output", here / "out") == 3

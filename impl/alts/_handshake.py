@@ -204,11 +204,11 @@ class Handshake:
         self._incoming.clear()
         return data
 
-    def fail(self, violation: PeerViolation) -> None:
+    def fail(self, violation: PeerViolation, *, silently: bool = False) -> None:
         """Enter FAILED because of `violation`, queueing an alert if its code may be sent (SPEC 2.3)."""
         violation.state = self.state
         violation.__traceback__ = violation.__context__ = None  # its frames hold secrets
-        if violation.code < FIRST_LOCAL_CODE:
+        if violation.code < FIRST_LOCAL_CODE and not silently:
             alert = messages.Alert(code=violation.code).SerializeToString(deterministic=True)
             self._outgoing += encode_frame(Input.ALERT, alert)
         self.error = violation
@@ -334,8 +334,12 @@ class Handshake:
         self._complete(secrets)
 
     def _on_alert(self, payload: bytes) -> None:
-        """Either role, any WAIT state: the peer gave up (SPEC 5.8)."""
-        code = decode_alert(payload)
+        """Either role, any WAIT state: the peer gave up (SPEC 5.8); an alert is not answered, whatever is in it."""
+        try:
+            code = decode_alert(payload)
+        except PeerViolation as violation:
+            self.fail(violation, silently=True)
+            return
         name = ErrorCode(code).name if code in ErrorCode.__members__.values() else "unknown"
         raise PeerViolation(ErrorCode.PEER_ALERT, f"the peer sent alert {code} ({name})", alert_code=code)
 

@@ -130,6 +130,9 @@ class _Report:
 
 
 def _explore(args: argparse.Namespace) -> int:
+    if args.all_twins and (args.without or args.property):
+        print("--all-twins goes with neither --without nor --property", file=sys.stderr)
+        return USAGE
     report = _Report(args.sessions, quiet=args.json)
     properties = frozenset(args.property) or PROPERTIES
     without = frozenset(args.without)
@@ -137,10 +140,10 @@ def _explore(args: argparse.Namespace) -> int:
     for scenario in scenarios(args.sessions):
         report.say(f"  {scenario.name}: {scenario.text}")
     report.say("\n".join(f"  {line}" for line in BOUNDS.splitlines()))
-    if without or not args.all_twins:
+    if not args.all_twins:
         report.say("\nThe protocol" if not without else "")
         report.search(without, properties, _expected(without, properties, args.sessions))
-    if args.all_twins and not without:
+    else:
         report.say("\nThe protocol, with every check in place")
         report.search(frozenset(), properties, False)
         for name in CHECKS:

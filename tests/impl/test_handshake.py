@@ -275,3 +275,12 @@ def test_a_violation_keeps_no_frame_alive() -> None:
     client, _ = pair.handshake()
     assert failure(client).__traceback__ is None
     assert failure(client).__context__ is None
+
+
+@pytest.mark.req("HS-2")
+@pytest.mark.parametrize("body", [b"", b"\x08\x00", b"\x08\x85\x00", b"\x12\x00", b"\xff"])
+def test_a_malformed_alert_is_refused_and_not_answered(body: bytes) -> None:
+    pair = Pair()
+    assert code(pair.server.receive_data(frame(31, body))) is ErrorCode.DECODE_ERROR
+    assert pair.server.data_to_send() == b""
+    assert pair.server.state == "FAILED"

@@ -40,6 +40,7 @@ def certificate(
     return build_handshake(MASTER_SEED, made, **given)
 
 
+TOO_LONG: dict[str, Any] = {"not_before": REALM.now, "not_after": REALM.now + 72001}
 TOO_MANY = tuple(f"prod/{number}" for number in range(17))
 REVOKED = {"revoked": frozenset({WORKLOAD << 56 | 0xABC})}
 NOW = REALM.now
@@ -56,6 +57,7 @@ CERTIFICATES: list[tuple[str, bytes, dict[str, Any]]] = [
     ("BAD_CERTIFICATE", certificate(category=MACHINE, master={"workload_identities": ("**",)}), {}),
     ("BAD_CERTIFICATE", certificate(category=HUMAN), {}),
     ("BAD_CERTIFICATE", certificate(category=HUMAN, not_after=NOW + 1, master={"not_after": 72001 + NOW}), {}),
+    ("BAD_CERTIFICATE", certificate(category=HUMAN, **TOO_LONG, master=TOO_LONG), {}),
     ("BAD_CERTIFICATE", certificate(revocation_id=1), {}),
     ("BAD_CERTIFICATE", certificate(master={"revocation_id": 1}), {}),
     ("BAD_CERTIFICATE", certificate(master={"issuer": ""}), {}),

@@ -61,6 +61,7 @@ def test_all_twins_covers_every_check(monkeypatch: pytest.MonkeyPatch, capsys: p
 
     monkeypatch.setattr(cli, "explore", expected)
     assert cli.main(["explore", "--all-twins"]) == 0
+    assert cli.main(["explore", "--all-twins", "--without", "policy"]) == 2
     printed = capsys.readouterr().out
     assert all(f"without {name} (" in printed for name in CHECKS)
     assert printed.count("the explorer does not see this removal") == 3

@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from alts_schema.issuance_pb2 import EnrolRequest, EnrolResponse, LoginRequest, ProvenKey, SignedMaster
+from alts_schema.issuance_pb2 import EnrolRequest, EnrolResponse, KeyRequest, LoginRequest, ProvenKey, SignedMaster
 
 from .._errors import UsageError
 from .._messages import IDENTITY
@@ -38,7 +38,8 @@ _SCHEMA = (
     *ISSUING_SCHEMA,
     """CREATE TABLE users (
         name TEXT PRIMARY KEY, identity TEXT NOT NULL UNIQUE, salt BLOB NOT NULL,
-        n INTEGER NOT NULL, r INTEGER NOT NULL, p INTEGER NOT NULL, digest BLOB NOT NULL, totp BLOB NOT NULL, last_step INTEGER NOT NULL DEFAULT 0,
+        n INTEGER NOT NULL, r INTEGER NOT NULL, p INTEGER NOT NULL, digest BLOB NOT NULL,
+        totp BLOB NOT NULL, last_step INTEGER NOT NULL DEFAULT 0,
         failures INTEGER NOT NULL DEFAULT 0, locked_until INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
     """CREATE TABLE tokens (
         token_id BLOB PRIMARY KEY, token BLOB NOT NULL, identity TEXT NOT NULL, expires INTEGER NOT NULL,
@@ -207,6 +208,13 @@ class CaCore:
         Raises:
             RequestRefused: UNAUTHENTICATED for a token that is unknown, expired or used, or a wrong MAC.
         """
+        asked = self.check_enrolment(request)
+        with self._store.write() as tx:
+            tx.execute("UPDATE tokens SET public_key = ? WHERE token_id = ?", (asked.public_key, request.token_id))
+            return self._begin_machine(tx, request.key, 0)
+
+    def check_enrolment(self, request: EnrolRequest) -> KeyRequest:
+        """Check everything about an enrolment and change nothing. Raises as `enrol`."""
         if len(request.token_id) != TOKEN_ID_SIZE or len(request.nonce) != NONCE_SIZE:
             raise invalid("enrolment: token ID or nonce")
         token, identity, expires, used_for = self._token(request.token_id)
@@ -218,9 +226,7 @@ class CaCore:
             raise denied("enrolment: the token is for another entity")
         if (used_for is None and self._now() >= expires) or used_for not in (None, asked.public_key):
             raise RequestRefused(Status.UNAUTHENTICATED, "enrolment: token or MAC")
-        with self._store.write() as tx:
-            tx.execute("UPDATE tokens SET public_key = ? WHERE token_id = ?", (asked.public_key, request.token_id))
-            return self._begin_machine(tx, request.key, 0)
+        return asked
 
     def enrolled(self, request: EnrolRequest, certificate: bytes) -> EnrolResponse:
         """Return the answer to `request`, authenticated under its token."""

@@ -206,7 +206,7 @@ class ClusterCore:
         """
         if len(request_id) != REQUEST_ID_SIZE or not IDENTITY.fullmatch(identity) or not IDENTITY.fullmatch(node):
             raise invalid("schedule: request ID, identity or node")
-        self._require_may_run(caller, identity)
+        self.require_may_run(caller, identity)
         workload = request_id.hex()
         with self._store.write() as tx:
             row = tx.execute("SELECT identity, node, client FROM workloads WHERE workload = ?", (workload,)).fetchone()
@@ -230,8 +230,8 @@ class ClusterCore:
             self._changed(tx)
         return workload
 
-    def stop(self, workload: str, caller: Peer) -> int:
-        """Stop a workload; return the revocation ID of its certificate, to be revoked.
+    def stop(self, workload: str, caller: Peer) -> None:
+        """Stop a workload; its certificate is revoked with the next report.
 
         Raises:
             RequestRefused: NOT_FOUND; PERMISSION_DENIED unless the caller may run it, or is an operator.
@@ -242,12 +242,12 @@ class ClusterCore:
             if row is None:
                 raise RequestRefused(Status.NOT_FOUND, "stop: no such workload")
             if not operator:
-                self._require_may_run(caller, row[0])
+                self.require_may_run(caller, row[0])
             tx.execute(
                 "UPDATE workloads SET running = 0, certificate = NULL, key = NULL WHERE workload = ?", (workload,)
             )
+            self.issuing.withdraw(tx, row[1])
             self._changed(tx)
-        return int(row[1])
 
     def require_operator(self, caller: Peer) -> None:
         """Refuse a caller who may not have everything rotated.
@@ -331,7 +331,12 @@ class ClusterCore:
             [(identity, cell, epoch) for epoch in old],
         )
 
-    def _require_may_run(self, caller: Peer, identity: str) -> None:
+    def require_may_run(self, caller: Peer, identity: str) -> None:
+        """Refuse a client that may not run workloads as `identity` (ISSUE-7).
+
+        Raises:
+            RequestRefused: PERMISSION_DENIED.
+        """
         rules = self._settings.may_run
         if not any(matches(rule.client, caller.identity) and matches(rule.workload, identity) for rule in rules):
             raise denied(f"{caller.identity} may not run workloads as {identity}")

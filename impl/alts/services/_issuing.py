@@ -180,6 +180,13 @@ class Issuing:
             rows = [(mapping.revocation_id,) for mapping in mappings]
             tx.executemany("UPDATE issued SET reported = 1 WHERE revocation_id = ?", rows)
 
+    def withdraw(self, tx: sqlite3.Connection, revocation_id: int) -> None:
+        """Have a certificate of this issuer revoked with the next report, within a transaction."""
+        tx.execute(
+            "UPDATE issued SET replaces = revocation_id, revoke_at = ?, reported = 0 WHERE revocation_id = ?",
+            (self._now(), revocation_id),
+        )
+
     def has(self, tx: sqlite3.Connection, revocation_id: int) -> bool:
         """Tell whether this issuer gave out `revocation_id`."""
         return bool(tx.execute("SELECT 1 FROM issued WHERE revocation_id = ?", (revocation_id,)).fetchone())

@@ -1,0 +1,218 @@
+"""`alts serve signing|ca|cluster-master|daemon|crl` and `alts issuance`: one module for each command.
+
+What they share is here: options, address book, the ready line, an orderly end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..._config import Environment
+from ..._errors import AltsError, ConfigurationError
+from ..._messages import PATTERN
+from ...realm import _files
+from .._book import AddressBook, parse_address
+from .._ca import Token
+from .._holder import serve
+from .._machine import Machine, Tenant, together
+from ._clear import serve_in_clear
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import grpclib.server
+
+    from .._rpc import Service
+
+EXIT_OK, EXIT_USAGE, EXIT_FAILED = 0, 2, 3
+SYSTEM = Environment(time.time, os.urandom)
+_TOKEN_FORMAT = 1
+
+
+def add_common(parser: argparse.ArgumentParser, *, listens: bool = True) -> None:
+    """Add the options that every service has."""
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="state directory of this process")
+    parser.add_argument(
+        "--book", type=Path, required=True, metavar="FILE", help="address book: JSON, name of a service to ADDRESS:PORT"
+    )
+    if listens:
+        parser.add_argument(
+            "--listen", type=address, default=("127.0.0.1", 0), metavar="ADDR:PORT", help="address (127.0.0.1:0)"
+        )
+        parser.add_argument("--enter", action="store_true", help="write the bound address into the address book")
+    parser.add_argument(
+        "--tick",
+        type=seconds,
+        default=1.0,
+        metavar="S",
+        help="seconds between looks at what is due, and of retries (1)",
+    )
+    parser.add_argument("--print-ready", action="store_true", help="when ready, print one JSON line with the address")
+    parser.add_argument("--verbose", action="store_true", help="log what is done and refused to stderr")
+
+
+def address(text: str) -> tuple[str, int]:
+    """Check ADDR:PORT."""
+    try:
+        return parse_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:PORT with an IP address, IPv6 in []") from None
+
+
+def seconds(text: str) -> float:
+    """Check a positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e10:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value
+
+
+def duration(text: str) -> int:
+    """Check a whole number of seconds, 0 or more."""
+    if not (text.isascii() and text.isdigit() and len(text) < 11):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
+    return int(text)
+
+
+def pattern(text: str) -> str:
+    """Check an identity pattern (SPEC 4.4)."""
+    if not PATTERN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an identity pattern")
+    return text
+
+
+def guarded(name: str, args: argparse.Namespace, main: Callable[[argparse.Namespace], Any]) -> int:
+    """Run a command's coroutine function; its errors become exit codes."""
+    level = logging.INFO if getattr(args, "verbose", False) else logging.ERROR
+    logging.basicConfig(level=level, format=f"alts {name}: %(message)s")
+    try:
+        asyncio.run(main(args))
+    except (AltsError, OSError, TimeoutError) as error:
+        print(f"alts {name}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        pass
+    return EXIT_OK
+
+
+def require_role(machine: Machine | Tenant, name: str) -> str:
+    """Return the identity of a service, which has to be that of this machine.
+
+    Raises:
+        ConfigurationError: it is another's.
+    """
+    wanted, found = machine.beliefs.anchors.services[name], machine.identity
+    if wanted != found:
+        raise ConfigurationError(f"the anchors say that the {name} service is {wanted}; this machine is {found}")
+    return found
+
+
+async def run_service(
+    name: str,
+    args: argparse.Namespace,
+    machine: Machine | Tenant,
+    services: Sequence[Service],
+    loops: Sequence[Awaitable[None]],
+    *,
+    clear: tuple[str, tuple[str, int], Service] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        name: in the address book.
+        args: the options.
+        machine: whose credential is used.
+        services: to serve over ALTS.
+        loops: to run beside.
+        clear: a service spoken in clear: its name in the address book, where it listens, the service.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    book = AddressBook(args.book)
+    servers: list[grpclib.server.Server] = []
+    bound: dict[str, str] = {}
+    background = asyncio.ensure_future(together(*loops))
+    try:
+        if services:
+            host, port = args.listen
+            server = await serve(services, host, port, machine.holder, environment=machine.environment)
+            servers.append(server)
+            bound[name] = _written(host, server.port)
+        if clear is not None:
+            plain, port = await serve_in_clear(clear[2], *clear[1])
+            servers.append(plain)
+            bound[clear[0]] = _written(clear[1][0], port)
+        for entry, where in bound.items():
+            if args.enter:
+                book.enter(entry, where)
+        tell_ready(name, args, machine.identity, bound)
+        await stop_signal(background)
+    finally:
+        background.cancel()
+        for server in servers:
+            server.close()
+        await asyncio.gather(background, *(server.wait_closed() for server in servers), return_exceptions=True)
+        machine.close()
+
+
+async def stop_signal(background: asyncio.Future[None]) -> None:
+    """Wait for SIGTERM or SIGINT, or for the end of `background`, whose error is raised."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    waiting = asyncio.ensure_future(stop.wait())
+    either: set[asyncio.Future[Any]] = {waiting, background}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if background.done():
+        background.result()
+
+
+def tell_ready(name: str, args: argparse.Namespace, identity: str, bound: dict[str, str]) -> None:
+    """Say that the process is ready: one JSON line, or one for people."""
+    if args.print_ready:
+        print(json.dumps({"ready": True, "service": name, "identity": identity, "listen": bound}), flush=True)
+        return
+    where = f" on {', '.join(bound.values())}" if bound else ""
+    with contextlib.suppress(BrokenPipeError):
+        print(f"alts {name}: {identity} is ready{where}", flush=True)
+
+
+def _written(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def save_token(path: Path, token: Token) -> None:
+    """Write an enrolment token into a file, mode 0600. Raises ConfigurationError."""
+    document = {"token_id": token.token_id.hex(), "token": token.token.hex(), "identity": token.identity}
+    _files.replace(path, _files.json_bytes(document, version=_TOKEN_FORMAT))
+
+
+def load_token(path: Path) -> Token:
+    """Read an enrolment token.
+
+    Raises:
+        ConfigurationError: the file is missing, damaged, or others may read it.
+    """
+    _files.read(path, private=True)
+    document = _files.read_json(path, {"token_id", "token", "identity"}, version=_TOKEN_FORMAT)
+    try:
+        token = Token(bytes.fromhex(document["token_id"]), bytes.fromhex(document["token"]), str(document["identity"]))
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{path}: is not an enrolment token") from None
+    return token

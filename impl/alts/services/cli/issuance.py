@@ -1,0 +1,246 @@
+"""`alts issuance`: what operators and people do: found a realm, add accounts, log in, schedule, rotate, revoke."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import getpass
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from alts_schema.issuance_pb2 import POLICY, RevokeRequest, RotateRequest, ScheduleRequest, StopRequest
+
+from ..._errors import AltsError, ConfigurationError
+from ...policy import Kind, Publisher, compile_policy, read_document
+from ...realm import _files
+from .._beliefs import Anchors, Beliefs, copy_trust
+from .._book import AddressBook
+from .._bundle import FileHolder, bundle_of, write_bundle
+from .._ca import CaCore
+from .._crl import CrlCore, CrlSettings
+from .._found import found, revocation_signer
+from .._people import login
+from .._rpc import Remote, connector
+from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, save_token
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    _Action = Callable[[argparse.Namespace, Callable[[str, str], Remote]], Awaitable[None]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands of `alts issuance` to `parser`."""
+    commands = parser.add_subparsers(dest="issuance_command", metavar="WHAT", required=True)
+
+    def command(name: str, action: Callable[[argparse.Namespace], object], text: str) -> argparse.ArgumentParser:
+        entry = commands.add_parser(name, help=text, description=text)
+        entry.set_defaults(action=action)
+        return entry
+
+    entry = command(
+        "found", _found, "make a realm: state directories for signing, ca, crl, and what all machines trust"
+    )
+    entry.add_argument("directory", type=Path)
+    entry.add_argument("--realm", required=True, metavar="NAME")
+    entry.add_argument("--deployment", default="production", metavar="NAME")
+    entry.add_argument("--policy", type=Path, metavar="FILE", help="the first policy document")
+
+    entry = command("install", _install, "install a trust directory on a machine")
+    entry.add_argument("trust", type=Path)
+    entry.add_argument("state", type=Path, help="state directory of the machine's daemon; is made")
+
+    entry = command("add-user", _add_user, "register a human at the CA, or change the password; prints the TOTP secret")
+    entry.add_argument("state", type=Path, help="state directory of the CA")
+    entry.add_argument("name")
+    entry.add_argument("identity")
+    entry.add_argument("--password-stdin", action="store_true")
+
+    entry = command("token", _token, "permit one machine to enrol: writes a token file")
+    entry.add_argument("state", type=Path, help="state directory of the CA")
+    entry.add_argument("identity")
+    entry.add_argument("out", type=Path)
+
+    entry = command("publish-policy", _publish_policy, "compile a policy document and have the CRL service hand it out")
+    entry.add_argument("signer", type=Path, help="directory with policy.key")
+    entry.add_argument("state", type=Path, help="state directory of the CRL service")
+    entry.add_argument("document", type=Path)
+
+    entry = command("find", _find, "print the revocation IDs that were reported for an identity")
+    entry.add_argument("state", type=Path, help="state directory of the CRL service")
+    entry.add_argument("identity")
+
+    entry = command("login", _call(_login), "log in at the CA; the credential lasts 20 hours")
+    _add_caller(entry, "state directory of this machine's daemon")
+    entry.add_argument("name")
+    entry.add_argument("identity")
+    entry.add_argument("out", type=Path, help="directory for the credential")
+    entry.add_argument("--password-stdin", action="store_true", help="read password and code from two lines of stdin")
+
+    for name, action, text in (
+        ("schedule", _schedule, "start a workload"),
+        ("stop", _stop, "stop a workload"),
+        ("rotate", _rotate, "have all workload credentials rotated now"),
+        ("revoke", _revoke, "revoke IDs"),
+    ):
+        entry = command(name, _call(action), text)
+        _add_caller(entry, "state directory of this machine's daemon")
+        entry.add_argument("--credential", type=Path, required=True, metavar="DIR", help="as made by login")
+        if name == "schedule":
+            entry.add_argument("identity")
+            entry.add_argument("node")
+        elif name == "stop":
+            entry.add_argument("workload")
+        elif name == "revoke":
+            entry.add_argument("ids", nargs="+", metavar="ID", help="16 hexadecimal digits")
+            entry.add_argument("--reason", default="")
+
+
+def _add_caller(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--machine", type=Path, required=True, metavar="DIR", help=text)
+    parser.add_argument("--book", type=Path, required=True, metavar="FILE", help="address book")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it. Returns 0 or 3."""
+    try:
+        code = args.action(args)
+    except (AltsError, OSError) as error:
+        print(f"alts issuance {args.issuance_command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _found(args: argparse.Namespace) -> None:
+    policy = _files.read(args.policy).decode("utf-8", "replace") if args.policy else ""
+    anchors = found(args.directory, args.realm, SYSTEM, deployment=args.deployment, policy=policy)
+    print(f"{args.directory}: realm {anchors.realm}; verification key {anchors.verification_key.hex()}")
+
+
+def _install(args: argparse.Namespace) -> None:
+    copy_trust(args.trust, args.state / "trust")
+
+
+def _ca(state: Path) -> CaCore:
+    name = Anchors.load(state / "trust").services["ca"]
+    return CaCore(_existing(state), name, SYSTEM.clock, SYSTEM.random)
+
+
+def _existing(state: Path) -> Path:
+    path = state / "service.sqlite"
+    _files.check_directory(state)
+    return path
+
+
+def _add_user(args: argparse.Namespace) -> None:
+    password = sys.stdin.readline().rstrip("\n") if args.password_stdin else getpass.getpass("new password: ")
+    core = _ca(args.state)
+    try:
+        secret = core.add_user(args.name, args.identity, password)
+    finally:
+        core.close()
+    print(base64.b32encode(secret).decode())
+
+
+def _token(args: argparse.Namespace) -> None:
+    core = _ca(args.state)
+    try:
+        save_token(args.out, core.add_token(args.identity))
+    finally:
+        core.close()
+
+
+def _publish_policy(args: argparse.Namespace) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.signer / "policy.key"))
+    document = read_document(_files.read(args.document).decode("utf-8", "replace"))
+    publisher = Publisher(Kind.POLICY, args.signer / "policy", clock=SYSTEM.clock)
+    header = publisher.publish(
+        lambda sequence, now: compile_policy(document, key=key, sequence=sequence, issued_at=now)
+    )
+    Beliefs(args.state / "trust", SYSTEM.clock).install(POLICY, publisher.path.read_bytes())
+    print(f"policy {header.sequence} is handed out")
+
+
+def _find(args: argparse.Namespace) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.state / "revocation.key"))
+    core = CrlCore(_existing(args.state), SYSTEM.clock, revocation_signer(key), CrlSettings(()))
+    try:
+        for number in core.find(args.identity):
+            print(f"{number:016x}")
+    finally:
+        core.close()
+
+
+# -- calls ----------------------------------------------------------------------------------------------------------
+
+
+def _call(action: _Action) -> Callable[[argparse.Namespace], int]:
+    """Wrap a coroutine function of the arguments and of what finds services."""
+
+    async def main(args: argparse.Namespace) -> None:
+        credential: Path = getattr(args, "credential", None) or args.machine / "local"
+        holder = FileHolder(credential, args.machine / "trust", SYSTEM.clock)
+        book, connect = AddressBook(args.book), connector(holder)
+        remotes: list[Remote] = []
+
+        def remote(service: str, name: str) -> Remote:
+            remotes.append(Remote(service, name, holder.beliefs.anchors.services[name], book, connect))
+            return remotes[-1]
+
+        try:
+            await action(args, remote)
+        finally:
+            for opened in remotes:
+                opened.close()
+            await asyncio.sleep(0)
+
+    return lambda args: guarded(f"issuance {args.issuance_command}", args, main)
+
+
+async def _login(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
+    if args.password_stdin:
+        password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
+    else:
+        password, code = getpass.getpass("password: "), getpass.getpass("code: ")
+    name = Anchors.load(args.machine / "trust").services["ca"]
+    credential = await login(
+        remote("InternalCa", "ca"),
+        name,
+        SYSTEM,
+        name=args.name,
+        identity=args.identity,
+        password=password,
+        code=code,
+    )
+    write_bundle(args.out, bundle_of(credential))
+    print(f"{credential.identity}: valid until {credential.peer.not_after} (seconds since 1970)")
+
+
+async def _schedule(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
+    request = ScheduleRequest(request_id=os.urandom(16), identity=args.identity, node=args.node)
+    print((await remote("ClusterMaster", "cluster-master").call("Schedule", request)).workload)
+
+
+async def _stop(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
+    await remote("ClusterMaster", "cluster-master").call("Stop", StopRequest(workload=args.workload))
+
+
+async def _rotate(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
+    answer = await remote("ClusterMaster", "cluster-master").call("Rotate", RotateRequest(), attempts=1)
+    print(json.dumps({"epoch": answer.epoch}))
+
+
+async def _revoke(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
+    try:
+        numbers = [int(text, 16) for text in args.ids]
+        request = RevokeRequest(revocation_ids=numbers, reason=args.reason)
+    except ValueError:
+        raise ConfigurationError("a revocation ID is 16 hexadecimal digits") from None
+    answer = await remote("RevocationService", "crl").call("Revoke", request)
+    print(json.dumps({"sequence": answer.sequence}))

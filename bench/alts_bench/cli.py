@@ -6,17 +6,27 @@ import argparse
 import json
 import sys
 
-from . import _handshake, _record
+from . import _handshake, _record, _revocation
 
-SUBJECTS = ("record", "handshake")
+SUBJECTS = ("record", "handshake", "revocation")
+DEFAULT = SUBJECTS[:2]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `alts bench`."""
     parser.add_argument(
-        "subject", nargs="*", metavar="{record,handshake}", help="what to measure (default: everything)"
+        "subject",
+        nargs="*",
+        metavar="{record,handshake,revocation}",
+        help="what to measure (default: record and handshake; revocation takes half a minute)",
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each subject (default: 5)")
+    parser.add_argument(
+        "--issued",
+        type=int,
+        default=_revocation.ISSUED,
+        help="IDs for revocation, a multiple of 40 (default: 40 million)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -28,9 +38,16 @@ def run(args: argparse.Namespace) -> int:
     if unknown := sorted(set(args.subject) - set(SUBJECTS)):
         print(f"alts bench: no such subject: {', '.join(unknown)} (there are: {', '.join(SUBJECTS)})", file=sys.stderr)
         return 2
+    if args.issued < 40_000 or args.issued % 40:
+        print("alts bench: --issued must be a multiple of 40, at least 40000", file=sys.stderr)
+        return 2
     results: dict[str, object] = {}
-    for subject in args.subject or SUBJECTS:
-        if subject == "record":
+    for subject in args.subject or DEFAULT:
+        if subject == "revocation":
+            table = results["revocation"] = _revocation.measure(args.seconds, args.issued)
+            if not args.json:
+                print(_revocation.text(table))
+        elif subject == "record":
             rows = results["record"] = _record.measure(args.seconds)
             if not args.json:
                 print("ALTSRP_GCM_AES128_REKEY against bare AES-128-GCM in place (same library, same run, one core)")

@@ -149,9 +149,9 @@ async def run_service(
     try:
         if services:
             host, port = args.listen
-            server = await serve(services, host, port, machine.holder, environment=machine.environment)
-            servers.append(server)
-            bound[name] = _written(host, server.port)
+            protected = await serve(services, host, port, machine.holder, environment=machine.environment)
+            servers.append(protected)
+            bound[name] = _written(host, protected.port)
         if clear is not None:
             plain, port = await serve_in_clear(clear[2], *clear[1])
             servers.append(plain)

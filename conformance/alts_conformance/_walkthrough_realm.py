@@ -39,6 +39,14 @@ class HarnessError(Exception):
     """A process did not start, or something never happened: nothing was shown either way."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened, in words, and whether it is what should have happened."""
+
+    text: str
+    right: bool
+
+
 @dataclass(slots=True)
 class Started:
     """A process and the last lines that it printed, each a JSON object."""

@@ -12,7 +12,6 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,7 @@ from alts.services import (
 )
 from alts_schema.issuance_pb2 import POLICY, REVOCATIONS, RevokeRequest, RotateRequest, ScheduleRequest
 
-from ._walkthrough_realm import SYSTEM, HarnessError, Person, Realm, Started, until
+from ._walkthrough_realm import SYSTEM, HarnessError, Person, Realm, Started, Step, until
 from ._walkthrough_workload import ask
 
 if TYPE_CHECKING:
@@ -44,14 +43,6 @@ if TYPE_CHECKING:
 BACKEND, FRONTEND, BATCH = "prod/backend", "prod/frontend", "prod/batch"
 NODE, CELL = "machines/node-1", "cell-1"
 OK, FINDINGS, HARNESS = 0, 1, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What happened, in words, and whether it is what should have happened."""
-
-    text: str
-    right: bool
 
 
 class Walk:
@@ -249,7 +240,7 @@ class Walk:
         resumed = sum(mode != "full" for mode in modes)
         self.step(
             f"corp/olga has everything rotated twice (base workload masters {epochs}) under load: {calls[0]} calls,"
-            f" {len(modes)} new connections, {resumed} of them resumed; {len(failures)} failed{': ' + failures[0] if failures else ''}",
+            f" {len(modes)} new connections, {resumed} of them resumed; failed: {failures[:1] or 'none'}",
             not failures and len(modes) > 80 and resumed > 0,
         )
         self.step(

@@ -125,7 +125,7 @@ class CaseRun:
         self.reaction_seen = reaction
         allowed = tuple(allowed)
         verdict = judge_reaction(reaction, allowed, tolerated)
-        text = f"{what}: {reaction}, allowed is {' or '.join(allowed)}"
+        text = f"{what}: {reaction}, allowed is {' or '.join(sorted(allowed))}"
         if verdict is Verdict.FAIL:
             raise CaseFailed(text)
         if verdict is Verdict.LENIENT:

@@ -269,9 +269,7 @@ async def client_refuses_a_wrong_server_finished(run: CaseRun, how: str) -> None
     }[how]
     since = duel.mark()
     await opponent.send(server_init + wrong)
-    run.judge(
-        await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, f"client after a wrong ServerFinished ({how})"
-    )
+    run.judge(await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, f"client after a wrong ServerFinished: {how}")
     sent = {frame.type for frame in duel.recording.frames(duel.direction)}
     run.expect(not sent & {19, DATA}, f"the client sent frames of types {sorted(sent)}")
     await duel.nothing_delivered()

@@ -96,6 +96,10 @@ class CaseRun:
     _recordings: list[Recording] = field(default_factory=list)
     _drivers: list[tuple[str, str, Driver]] = field(default_factory=list)
     _cleanups: list[Any] = field(default_factory=list)
+    _marks: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._marks = {id(record): len(record.events) for record in self.world.service_recordings()}
 
     def peer(self, role: str) -> str:
         """The name of the peer in a role."""
@@ -125,7 +129,7 @@ class CaseRun:
         self.reaction_seen = reaction
         allowed = tuple(allowed)
         verdict = judge_reaction(reaction, allowed, tolerated)
-        text = f"{what}: {reaction}, allowed is {' or '.join(allowed)}"
+        text = f"{what}: {reaction}, allowed is {' or '.join(sorted(allowed))}"
         if verdict is Verdict.FAIL:
             raise CaseFailed(text)
         if verdict is Verdict.LENIENT:
@@ -237,6 +241,10 @@ class CaseRun:
             path.unlink(missing_ok=True)
             for recording in recordings:
                 recording.write(path)
+            for recording in self.world.service_recordings():
+                since = self._marks.get(id(recording), 0)
+                if len(recording.events) > since:
+                    recording.write(path, since)
         except OSError as error:
             raise HarnessError(f"transcript {path} cannot be written: {error.strerror or error}") from None
         return True

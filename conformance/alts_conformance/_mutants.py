@@ -189,13 +189,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     terminal.line(f"unchanged copy: {len(results)} instances, {len(bad)} not well")
     survived = []
     for mutant in mutants:
+        started = time.monotonic()
         with changed_copy(mutant):
             results = run_cases(mutant.cases, args, folder / mutant.name)
         caught = [result for result in results if result.attempt.verdict in FINDINGS]
         names = sorted({result.instance.case.id for result in caught})
         faults = [result for result in results if result.attempt.verdict is Verdict.HARNESS]
         verdict = "caught  " if caught else "SURVIVED"
-        score = f"{len(caught)} of {len(results)} instances: {', '.join(names)}"
+        seconds = time.monotonic() - started
+        score = f"{len(caught)} of {len(results)} instances in {seconds:.0f} s: {', '.join(names)}"
         terminal.line(f"{verdict} {mutant.name}: {mutant.what} ({score})")
         for fault in faults:
             terminal.line(f"         harness: {fault.instance.id}: {fault.attempt.message}")

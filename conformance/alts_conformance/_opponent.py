@@ -27,6 +27,9 @@ from ._verdict import ENDED, CaseFailed, Reaction
 from ._world import CLIENT_SLOT, SERVER_SLOT
 
 CLIENT_INIT, SERVER_INIT, SERVER_FINISHED, CLIENT_FINISHED = 16, 17, 18, 19
+#: A server that answers with this has taken ClientInit; a client that sends one of these has taken the server's flight.
+SERVER_GOES_ON = frozenset({SERVER_INIT})
+CLIENT_GOES_ON = frozenset({CLIENT_FINISHED, DATA})
 
 
 class Opponent:
@@ -302,18 +305,33 @@ class Duel:
         """Where the record stands now: reactions are looked for behind it."""
         return len(self.recording.events)
 
-    async def reaction(self, since: int, seconds: float = 6.0) -> Reaction:
-        """How the peer under test reacts to what has been done since ``since``."""
-        await self.recording.wait_for(lambda record: record.ended(self.direction) is not None, seconds)
+    async def reaction(self, since: int, seconds: float = 6.0, telltale: frozenset[int] = frozenset()) -> Reaction:
+        """How the peer under test reacts to what has been done since ``since``.
+
+        A frame of a ``telltale`` type means that it went on: then there is no use in waiting much longer.
+        """
+
+        def went_on(record: Recording) -> bool:
+            later = record.events[since:]
+            return any(
+                event.kind == "frame" and event.direction == self.direction and Frame(event.data).type in telltale
+                for event in later
+            )
+
+        ended = await self.recording.wait_for(
+            lambda record: record.ended(self.direction) is not None or went_on(record), seconds
+        )
+        if ended and self.recording.ended(self.direction) is None:
+            await self.recording.wait_for(lambda record: record.ended(self.direction) is not None, 0.5)
         return reaction_in(self.recording, self.direction, since=since, alert_type=ALERT)
 
-    async def must_end(self, since: int, what: str) -> None:
+    async def must_end(self, since: int, what: str, telltale: frozenset[int] = frozenset()) -> None:
         """The peer must end the connection, and its application must have seen nothing.
 
         Raises:
             CaseFailed: it does not, or the application was reached.
         """
-        self.run.judge(await self.reaction(since), ENDED, what)
+        self.run.judge(await self.reaction(since, telltale=telltale), ENDED, what)
         await self.nothing_delivered()
 
     async def nothing_delivered(self, calls: int = 0) -> None:

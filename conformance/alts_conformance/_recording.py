@@ -34,15 +34,16 @@ class Event:
     direction: Direction
     data: bytes = b""
     note: str = ""
+    size: int = 0
 
     def as_json(self, *, with_bytes: bool) -> dict[str, Any]:
         """The transcript line of this event."""
         line: dict[str, Any] = {"at": round(self.at, 6), "kind": self.kind, "direction": self.direction}
-        if self.kind == "frame":
+        if self.kind == "frame" and self.data:
             frame = Frame(self.data)
             line |= {"length": frame.length, "type": frame.type}
-        if self.data:
-            line["size"] = len(self.data)
+        if self.size:
+            line["size"] = self.size
             if with_bytes:
                 line["hex"] = self.data[:TRANSCRIPT_BYTES].hex()
                 if len(self.data) > TRANSCRIPT_BYTES:
@@ -79,9 +80,10 @@ class Recording:
             self.counts[key] = self.counts.get(key, 0) + 1
         if data and self._kept > self.budget:
             return
-        self._kept += len(data)
-        self.events.append(Event(now - self._start, kind, direction, data, note))
-        if data and self._kept > self.budget:
+        size, data = len(data), b"" if self.secret else data
+        self._kept += size
+        self.events.append(Event(now - self._start, kind, direction, data, note, size))
+        if size and self._kept > self.budget:
             self.events.append(Event(now - self._start, "note", direction, note="from here on frames are only counted"))
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -129,15 +131,15 @@ class Recording:
     def _of(self, direction: Direction, kind: Kind) -> Iterator[Event]:
         return (event for event in self.events if event.direction == direction and event.kind == kind)
 
-    def write(self, path: Path) -> None:
-        """Write the transcript: a line for the link, then one JSON line an event.
+    def write(self, path: Path, since: int = 0) -> None:
+        """Write the transcript: a line for the link, then one JSON line an event, from event number ``since`` on.
 
         Raises:
             OSError: the file cannot be written.
         """
         with path.open("a", encoding="utf-8") as out:
             out.write(json.dumps({"link": self.name, "bytes": "withheld" if self.secret else "hex"}) + "\n")
-            for event in self.events:
+            for event in self.events[since:]:
                 out.write(json.dumps(event.as_json(with_bytes=not self.secret)) + "\n")
             if self._kept > self.budget:
                 counts = {f"{direction} type {kind}": count for (direction, kind), count in self.counts.items()}

@@ -16,11 +16,15 @@ from pathlib import Path
 
 from . import _namespaces, _peers
 from ._driver import Driver
+from ._recording import Recording
+from ._relay import Relay
 from ._verdict import HarnessError, PeerCrashed, PeerHung
 
 #: Identities that exist in every worker's realm, by slot name. Further ones are made by the cases that need them.
 CLIENT_SLOT, SERVER_SLOT = "client", "server"
 SERVICE_PORT = 8080
+#: Where the service itself listens; a recording relay stands before it.
+_BEHIND_PORT = 18080
 #: fd00::2 to fd00::(LAST_SLOT) are put on `lo` when a worker starts.
 LAST_SLOT = 24
 #: A peer process is used for at most this many cases.
@@ -65,6 +69,12 @@ class Service:
         await self.process.wait()
 
 
+def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of child processes: this one's without proxies (the C-core would send loopback traffic there)."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**kept, **more}
+
+
 @dataclass(slots=True)
 class World:
     """Everything a worker keeps between cases."""
@@ -78,6 +88,7 @@ class World:
     _slots: dict[str, Slot] = field(default_factory=dict)
     _idle: dict[tuple[str, str], list[Driver]] = field(default_factory=dict)
     _services: dict[str, Service] = field(default_factory=dict)
+    _relays: list[Relay] = field(default_factory=list)
     _realm_ready: bool = False
 
     @property
@@ -129,7 +140,7 @@ class World:
         if peer.uses_handshaker and alts:
             await self.ensure_service(slot)
         hosts = slot.hosts if peer.uses_handshaker and self.isolated else None
-        driver = await Driver.start(peer.command, name=peer_name, env={**os.environ, **peer.env}, hosts=hosts)
+        driver = await Driver.start(peer.command, name=peer_name, env=clean_environment(peer.env), hosts=hosts)
         declared = frozenset(driver.hello.get("capabilities", ()))
         if declared != peer.capabilities:
             await driver.kill()
@@ -154,10 +165,20 @@ class World:
         service = self._services.get(slot.credential)
         if service is None or not service.alive:
             realm = await self.ensure_realm()
-            listen = [f"{slot.ipv4}:{SERVICE_PORT}", f"[{slot.ipv6}]:{SERVICE_PORT}"]
+            listen = [f"{slot.ipv4}:{_BEHIND_PORT}"]
+            fresh = service is None
             service = await self.start_handshaker(realm, slot.credential, listen, f"handshaker-{slot.number}")
             self._services[slot.credential] = service
+            for address in (slot.ipv4, slot.ipv6) if fresh else ():
+                # The keys pass here: sizes are recorded, bytes are not.
+                relay = Relay((slot.ipv4, _BEHIND_PORT), name=f"handshaker service of {slot.credential}", secret=True)
+                self._relays.append(relay)
+                await relay.start(address, SERVICE_PORT)
         return service
+
+    def service_recordings(self) -> list[Recording]:
+        """The records of all links to handshaker services; they live longer than a case."""
+        return [link.recording for relay in self._relays for link in relay.links]
 
     async def start_handshaker(self, realm: Path, credential: str, listen: list[str], name: str, *more: str) -> Service:
         """Start ``alts serve handshaker`` and wait until it accepts connections.
@@ -189,7 +210,7 @@ class World:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**os.environ, **_peers.reference_env()},
+                    env=clean_environment(_peers.reference_env()),
                 )
         except OSError as error:
             raise HarnessError(f"{name} cannot be started: {error}") from None
@@ -226,5 +247,7 @@ class World:
         for drivers in self._idle.values():
             for driver in drivers:
                 await driver.kill()
+        for relay in self._relays:
+            await relay.stop()
         for service in self._services.values():
             await service.kill()

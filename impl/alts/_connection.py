@@ -40,7 +40,7 @@ class Connection:
         self._handshake = Handshake(role, configuration, environment)
         self._role = role
         self._final: State | None = None
-        self._outgoing = bytearray()
+        self._outgoing: list[bytes | bytearray] = []
         self._result: HandshakeResult | None = None
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
@@ -121,18 +121,17 @@ class Connection:
             result = self._open_result()
             self._sealer = Sealer(result.record_secret, self._role, result.negotiated.max_frame_size)
         try:
-            self._outgoing += self._sealer.seal(data)
+            self._outgoing.append(self._sealer.seal(data))
         except FrameLimitError:
             self.close()
             raise
 
     def data_to_send(self) -> bytes:
         """Return, and forget, the bytes for the peer."""
-        data = self._handshake.data_to_send()
-        if self._outgoing:
-            data += bytes(self._outgoing)
-            self._outgoing.clear()
-        return data
+        outgoing, self._outgoing = self._outgoing, []
+        if handshake := self._handshake.data_to_send():
+            outgoing.insert(0, handshake)
+        return b"".join(outgoing)
 
     def expire(self) -> list[Event]:
         """The time for the handshake is over (SPEC 11.2); nothing happens if it is complete."""

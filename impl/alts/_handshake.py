@@ -115,13 +115,6 @@ class Handshake:
         self._session: Session | None = None
         self._peer_certificate = b""
         self._transcript_hash = b""
-        self._rows: dict[Input, Callable[[bytes], None]] = {
-            Input.CLIENT_INIT: self._on_client_init,
-            Input.SERVER_INIT: self._on_server_init,
-            Input.SERVER_FINISHED: self._on_finished,
-            Input.CLIENT_FINISHED: self._on_finished,
-            Input.ALERT: self._on_alert,
-        }
 
     # -- what the caller does ---------------------------------------------------------------------------------------
 
@@ -168,7 +161,7 @@ class Handshake:
                     return
                 del self._incoming[: frame.size]
                 row = TABLE[self.role, self.state, frame.symbol]
-                self._rows[frame.symbol](frame.payload)
+                _ROWS[frame.symbol](self, frame.payload)
                 self.state = row.next_state
         except PeerViolation as violation:
             self.fail(violation)
@@ -414,3 +407,13 @@ class Handshake:
         self._client_init = b""
         if self.state in (State.CLOSED, State.FAILED):
             self._incoming.clear()
+
+
+_ROWS: dict[Input, Callable[[Handshake, bytes], None]] = {
+    Input.CLIENT_INIT: Handshake._on_client_init,
+    Input.SERVER_INIT: Handshake._on_server_init,
+    Input.SERVER_FINISHED: Handshake._on_finished,
+    Input.CLIENT_FINISHED: Handshake._on_finished,
+    Input.ALERT: Handshake._on_alert,
+}
+"""What handles the message of each wire input that has a row."""

@@ -204,7 +204,8 @@ async def world(factory: Callable[[], Any] = Recorder, **options: Any) -> Any:
     finally:
         server.close()
         server.abort_clients()
-        await server.wait_closed()
+        async with asyncio.timeout(60):  # a server that hangs at its end fails the test, and not the whole run
+            await server.wait_closed()
         assert server.handshakes == server.connections == 0
 
 

@@ -13,7 +13,7 @@ import alts
 from alts.realm import RealmDirectory
 from alts_conformance import ENDED, CaseRun, Severity, case
 from alts_conformance._frames import DATA
-from alts_conformance._opponent import Duel, against_client, against_server
+from alts_conformance._opponent import CLIENT_GOES_ON, SERVER_GOES_ON, Duel, against_client, against_server
 from alts_conformance._realm import SPECS
 from alts_schema.certificate_pb2 import HandshakeCertificate, HandshakeCertificateBody, MasterCertificate
 
@@ -104,7 +104,7 @@ async def server_refuses_a_client_certificate(run: CaseRun, flaw: str) -> None:
     opponent, duel = await against_server(run, await credential_for(run, flaw))
     since = duel.mark()
     await opponent.send(opponent.client_init())
-    await duel.must_end(since, f"server after a certificate that is {flaw}")
+    await duel.must_end(since, f"server after a certificate that is {flaw}", SERVER_GOES_ON)
     check_alert(run, duel, FLAWS[flaw][1])
     sent = {frame.type for frame in duel.recording.frames(duel.direction)}
     run.expect(17 not in sent, "the server answered with ServerInit")
@@ -117,7 +117,7 @@ async def client_refuses_a_server_certificate(run: CaseRun, flaw: str) -> None:
     await opponent.receive_client_init()
     since = duel.mark()
     await opponent.send(b"".join(opponent.flight))
-    run.judge(await duel.reaction(since), ENDED, f"client after a certificate that is {flaw}")
+    run.judge(await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, f"client after a certificate that is {flaw}")
     check_alert(run, duel, FLAWS[flaw][1])
     sent = {frame.type for frame in duel.recording.frames(duel.direction)}
     run.expect(not sent & {19, DATA}, f"the client sent frames of types {sorted(sent)}")
@@ -136,7 +136,7 @@ async def client_refuses_a_human_as_server(run: CaseRun) -> None:
     await opponent.receive_client_init()
     since = duel.mark()
     await opponent.send(b"".join(opponent.flight))
-    run.judge(await duel.reaction(since), ENDED, "client after a human's certificate")
+    run.judge(await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, "client after a human's certificate")
     check_alert(run, duel, 14)
     await duel.nothing_delivered()
 
@@ -197,7 +197,7 @@ async def server_refuses_a_key_of_low_order(run: CaseRun, point: str) -> None:
     certificate = await asyncio.to_thread(_with_key, realm, LOW_ORDER[point])
     since = duel.mark()
     await opponent.send(opponent.client_init_with(certificate=certificate))
-    await duel.must_end(since, "server after a key of low order")
+    await duel.must_end(since, "server after a key of low order", SERVER_GOES_ON)
     check_alert(run, duel, 19)
 
 
@@ -214,5 +214,5 @@ async def server_refuses_another_machines_master(run: CaseRun) -> None:
     certificate = await asyncio.to_thread(_for_another_machine, realm)
     since = duel.mark()
     await opponent.send(opponent.client_init_with(certificate=certificate))
-    await duel.must_end(since, "server after another machine's certificate")
+    await duel.must_end(since, "server after another machine's certificate", SERVER_GOES_ON)
     check_alert(run, duel, 10)

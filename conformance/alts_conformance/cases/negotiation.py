@@ -7,7 +7,7 @@ from typing import Any
 
 from alts_conformance import ENDED, CaseRun, Severity, case
 from alts_conformance._frames import DATA, make_frame
-from alts_conformance._opponent import against_client, against_server
+from alts_conformance._opponent import CLIENT_GOES_ON, SERVER_GOES_ON, against_client, against_server
 from alts_conformance.cases.certificates import check_alert
 from alts_schema.handshake_pb2 import ClientInit, Mode, PresentedTicket, RpcVersions, ServerInit, Version
 
@@ -94,7 +94,7 @@ async def server_refuses_a_client_init(run: CaseRun, flaw: str) -> None:
     message = ClientInit.FromString(opponent.client_init()[8:])
     since = duel.mark()
     await opponent.send(make_frame(16, change(message)))
-    await duel.must_end(since, f"server after a ClientInit: {flaw}")
+    await duel.must_end(since, f"server after a ClientInit: {flaw}", SERVER_GOES_ON)
     check_alert(run, duel, code)
 
 
@@ -113,7 +113,7 @@ async def client_refuses_a_server_init(run: CaseRun, flaw: str) -> None:
     server_init, server_finished = opponent.flight
     since = duel.mark()
     await opponent.send(make_frame(17, change(ServerInit.FromString(server_init[8:]))) + server_finished)
-    run.judge(await duel.reaction(since), ENDED, f"client after a ServerInit: {flaw}")
+    run.judge(await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, f"client after a ServerInit: {flaw}")
     check_alert(run, duel, code)
     sent = {frame.type for frame in duel.recording.frames(duel.direction)}
     run.expect(not sent & {19, DATA}, f"the client sent frames of types {sorted(sent)}")

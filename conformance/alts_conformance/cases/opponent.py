@@ -6,7 +6,7 @@ from typing import Any
 
 from alts_conformance import ENDED, CaseRun, Severity, case
 from alts_conformance._frames import DATA, make_frame
-from alts_conformance._opponent import ClientOpponent, against_client, against_server
+from alts_conformance._opponent import CLIENT_GOES_ON, ClientOpponent, against_client, against_server
 
 SERVER: dict[str, Any] = {"subjects": ("server",), "needs": {"server": ("alts",)}}
 CLIENT: dict[str, Any] = {"subjects": ("client",), "needs": {"client": ("alts",)}}
@@ -269,7 +269,7 @@ async def client_refuses_a_wrong_server_finished(run: CaseRun, how: str) -> None
     }[how]
     since = duel.mark()
     await opponent.send(server_init + wrong)
-    run.judge(await duel.reaction(since), ENDED, f"client after a wrong ServerFinished ({how})")
+    run.judge(await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, f"client after a wrong ServerFinished: {how}")
     sent = {frame.type for frame in duel.recording.frames(duel.direction)}
     run.expect(not sent & {19, DATA}, f"the client sent frames of types {sorted(sent)}")
     await duel.nothing_delivered()

@@ -1,0 +1,103 @@
+"""``alts prove``: compare the ProVerif scripts with their expected results.
+
+Exit codes: 0 every query came out as expected; 1 one did not (``false`` for ``true``, a time-out, ...); 2 usage; 3 the
+prover or the manifest failed, or nothing ran. A run that skipped everything, because there is no prover, exits 3 as
+well and says ``skipped`` with the reason for each query in ``--json``; with ``--allow-skipped`` it exits 0 and says the
+same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+
+from alts_proofs._engines import ENGINES, select_engine
+from alts_proofs._errors import EngineUnavailable, ManifestError, UsageError
+from alts_proofs._manifest import Script, load_manifest
+from alts_proofs._prove import prove, skip
+from alts_proofs._report import HARNESS, OK, USAGE, FileReport, Report, command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``alts prove``."""
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="a script, like static_agreement.pv, a path to one, or a shell pattern, like 'twins/*' (default: all)",
+    )
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what proves (default: %(default)s)")
+    parser.add_argument("--timeout", type=_seconds, metavar="S", help="seconds for each file (default: its own limit)")
+    parser.add_argument(
+        "-j", "--jobs", type=_jobs, default=min(4, os.cpu_count() or 1), metavar="N", help="files at once"
+    )
+    parser.add_argument("--allow-skipped", action="store_true", help="exit 0, not 3, when there is no prover")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    output.add_argument(
+        "--list", action="store_true", help="show scripts and queries with what is expected; prove nothing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Does what the parsed options say; gives the exit code."""
+    try:
+        scripts = load_manifest().select(args.files)
+        if args.list:
+            return _list(scripts)
+        report = _report(args, scripts)
+    except UsageError as error:
+        print(f"alts prove: {error}", file=sys.stderr)
+        return USAGE
+    except ManifestError as error:
+        print(f"alts prove: the expected results cannot be used: {error}", file=sys.stderr)
+        return HARNESS
+    if args.json:
+        print(json.dumps(report.document(), indent=2))
+    else:
+        _print(report.lines(sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
+    return report.exit_code(args.allow_skipped)
+
+
+def _report(args: argparse.Namespace, scripts: tuple[Script, ...]) -> Report:
+    try:
+        engine = select_engine(args.engine)
+    except EngineUnavailable as error:
+        return skip(args.engine, scripts, str(error))
+    return prove(engine, scripts, args.timeout, args.jobs, _progress)
+
+
+def _progress(file: FileReport) -> None:
+    print(file.line(), file=sys.stderr, flush=True)
+
+
+def _list(scripts: Iterable[Script]) -> int:
+    for script in scripts:
+        print(f"{script.file}: {script.about}")
+        print(f"  {command(script)}")
+        for query in script.queries:
+            origin = f"; twin of {query.twin_of}" if query.twin_of else ""
+            print(f"  {query.expected:<5}  {query.id}: {query.property} [{', '.join(query.requirements)}{origin}]")
+    return OK
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError("seconds must be positive")
+    return value
+
+
+def _jobs(text: str) -> int:
+    value = int(text)
+    if not 0 < value <= 64:
+        raise argparse.ArgumentTypeError("between 1 and 64")
+    return value

@@ -1,0 +1,92 @@
+"""The `alts` command itself, and `alts doctor`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+
+import pytest
+
+from alts_conformance import _case, _doctor, _known, _peers, cli
+
+
+def alts(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "alts_conformance.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["attack"], ["learn"], ["nonsense"], ["serve"], ["serve", "nonsense"]])
+def test_what_is_not_there_is_a_usage_error(arguments: list[str]) -> None:
+    done = alts(*arguments)
+    assert done.returncode == cli.USAGE
+    assert "usage: alts" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_command() -> None:
+    done = alts("--help")
+    assert done.returncode == 0
+    for command in cli.COMMANDS:
+        assert command.words[0] in done.stdout
+    assert "attack" not in done.stdout
+    assert "learn" not in done.stdout
+
+
+def test_every_command_has_help_of_its_own() -> None:
+    for command in cli.COMMANDS:
+        done = alts(*command.words, "--help")
+        assert done.returncode == 0, (command, done.stderr)
+        assert "usage: alts " + " ".join(command.words) in done.stdout.replace("\n", " ")
+
+
+def test_a_room_that_cannot_be_imported_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = cli.Command(("prove",), "alts_no_such_package.cli", "nothing")
+    monkeypatch.setattr(cli, "COMMANDS", (broken,))
+    assert cli.main(["prove"]) == cli.HARNESS
+    assert "not available here" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = f"{sys.executable} -m alts_conformance.cli conform --list | head -1"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert "::" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_looks_at_everything() -> None:
+    document = json.loads(alts("doctor", "--json").stdout)
+    names = {finding["what"] for finding in document["findings"]}
+    assert {"Python", "namespaces", "peer reference", "peer grpc-core", "ProVerif", "cryptography"} <= names
+
+
+def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_peers.GRPC_CORE_PYTHON, "/nonexistent/python")
+    finding = next(finding for finding in _doctor.examine() if finding.what == "peer grpc-core")
+    assert not finding.ok
+    assert "/nonexistent/python" in finding.detail
+    assert finding.remedy
+
+
+@pytest.mark.req("TRUST-6")
+def test_the_catalogue() -> None:
+    registry = _case.discover()
+    assert len(registry.cases) >= 40
+    peers = {name: _peers.get(name).capabilities for name in _peers.BUILTIN}
+    everything = registry.instances(peers)
+    assert len({instance.id for instance in everything}) == len(everything)
+    assert {"reference", "grpc-core"} == {peer for instance in everything for peer in instance.subjects}
+    assert not _known.complaints(_known.load(_known.default_path()), everything, datetime.date(2026, 1, 1))
+
+
+def test_cases_run_on_the_reference_against_itself_and_the_wheel() -> None:
+    done = alts("conform", "--list", "--peer", "grpc-core", "--case", "rpc::unary_call_carries_every_size")
+    pairs = {line.partition("/")[2].rpartition(",")[0] for line in done.stdout.splitlines()}
+    assert pairs == {
+        "client=grpc-core,server=grpc-core",
+        "client=grpc-core,server=reference",
+        "client=reference,server=grpc-core",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from alts import ConfigurationError
 from alts.policy import Kind
-from alts.revocation import RevocationStore, open_revocations
-from tests.impl.policy_tools import NOW, PUBLIC, sequence_of
+from alts.revocation import RevocationStore, compile_revocations, open_revocations
+from tests.impl.policy_tools import KEY, NOW, PUBLIC, sequence_of
 
 HUMAN = 1 << 56
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,35 @@ for number in range(1000):
 print(killed)
 """
 
+# The same, but the system kills the child when a file that it writes has grown to so many bytes.
+AT_SOME_BYTES = """
+import os, resource, signal, sys
+from pathlib import Path
+from alts.revocation import RevocationStore, compile_revocations
+from tests.impl.policy_tools import KEY, NOW, PUBLIC
+
+HUMAN = 1 << 56
+data = compile_revocations([HUMAN + 2], key=KEY, sequence=2, issued_at=NOW)
+for size in (0, 1, 8, 100, 124, 187, 188, 189, len(data) - 1):
+    directory = Path(sys.argv[1]) / str(size)
+    directory.mkdir(mode=0o700)
+    store = RevocationStore(directory, keys=[PUBLIC], clock=lambda: NOW)
+    store.offer(compile_revocations([HUMAN + 1], key=KEY, sequence=1, issued_at=NOW))
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        store.offer(data)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ, (size, status)
+    survivor = RevocationStore(directory, keys=[PUBLIC], clock=lambda: NOW)
+    assert survivor.problem is None, (size, survivor.problem)
+    assert survivor.is_revoked(HUMAN + 1) is True and survivor.is_revoked(HUMAN + 2) is False, size
+    assert survivor.offer(data), size
+"""
+
 ENDLESSLY = """
 import itertools, sys
 from pathlib import Path
@@ -102,6 +133,32 @@ def test_killed_before_each_system_call_of_a_write(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 10, "fewer calls than a publication and an acceptance need"
+
+
+@pytest.mark.req("REVOKE-6", "REVOKE-7")
+def test_killed_in_mid_write(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", AT_SOME_BYTES, str(tmp_path)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.req("REVOKE-6")
+def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    machine = RevocationStore(tmp_path, keys=[PUBLIC], clock=lambda: NOW)
+    machine.offer(compile_revocations([HUMAN + 1], key=KEY, sequence=1, issued_at=NOW))
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    newer = compile_revocations([HUMAN + 2], key=KEY, sequence=2, issued_at=NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ConfigurationError, match="No space"):
+            machine.offer(newer)
+    for holder in (machine, RevocationStore(tmp_path, keys=[PUBLIC], clock=lambda: NOW)):
+        assert [holder.is_revoked(HUMAN + 1), holder.is_revoked(HUMAN + 2)] == [True, False]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "accepted", "highest.json"]
 
 
 @pytest.mark.req("REVOKE-6", "REVOKE-7")

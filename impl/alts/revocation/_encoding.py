@@ -106,8 +106,8 @@ def decode(header: Header, body: bytes) -> FrozenBitMap64:
         ids = FrozenBitMap64(array("Q", itertools.accumulate(gaps)))
     except OverflowError:
         raise FileDamaged("an ID has more than 64 bits") from None
-    # a gap of 0 makes fewer IDs than gaps; an ID without a category is in no count
-    if len(ids) != total or count(ids) != header.counts:
+    # a gap of 0 makes fewer IDs than gaps, and an ID without a category is in no count: both show here
+    if count(ids) != header.counts:
         raise FileDamaged("the IDs are not the ones that the header counts")
     return ids
 

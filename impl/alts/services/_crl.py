@@ -174,7 +174,7 @@ class CrlCore:
             return before
         sequence = before.sequence + 1 if before is not None else 1
         with self._store.write() as tx:
-            rows = tx.execute("SELECT revocation_id FROM revoked WHERE at <= ? ORDER BY revocation_id", (now,))
+            rows = tx.execute("SELECT revocation_id FROM revoked WHERE published = 1 OR at <= ? ORDER BY 1", (now,))
             content = self._compile([row[0] for row in rows], sequence, now)
             tx.execute("INSERT OR REPLACE INTO publication VALUES (1, ?, ?, ?)", (sequence, now, content))
             tx.execute("UPDATE revoked SET published = 1 WHERE published = 0 AND at <= ?", (now,))

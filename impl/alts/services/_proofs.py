@@ -99,16 +99,16 @@ def check_proof(key: ProvenKey, *, requester: str, binding: bytes | None = None)
     """
     request = decode(KeyRequest, key.request)
     _check_syntax(request)
+    if request.requester != requester:
+        raise RequestRefused(Status.UNAUTHENTICATED, "proof of possession: it names another requester")
+    if binding is not None and not hmac.compare_digest(request.binding, binding):
+        raise RequestRefused(Status.UNAUTHENTICATED, "proof of possession: it was made on another connection")
     if len(key.proof) != ED25519_SIGNATURE_SIZE:
         raise invalid("proof of possession is not 64 bytes")
     try:
         Ed25519PublicKey.from_public_bytes(request.public_key).verify(key.proof, PROOF_CONTEXT + key.request)
     except (InvalidSignature, ValueError):
         raise RequestRefused(Status.UNAUTHENTICATED, "proof of possession: the signature is wrong") from None
-    if request.requester != requester:
-        raise RequestRefused(Status.UNAUTHENTICATED, "proof of possession: it names another requester")
-    if binding is not None and not hmac.compare_digest(request.binding, binding):
-        raise RequestRefused(Status.UNAUTHENTICATED, "proof of possession: it was made on another connection")
     return request
 
 

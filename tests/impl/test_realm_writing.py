@@ -1,4 +1,4 @@
-"""Writing into realm directories: several at once, interrupted, on a full disk; no revocation ID comes twice (SPEC 15)."""
+"""Writing into realm directories: several at once, interrupted, on a full disk; no ID comes twice (SPEC 15)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The ``alts`` command: one entry, a subcommand for every room of the house.
 
 A subcommand's module is imported only when it is used, so that `alts prove` needs no gRPC and a broken room does not
-break
-the others. Each offers ``add_arguments(parser)`` and ``run(args) -> int``. Exit codes everywhere: 0 all well, 1
+break the others. Each offers ``add_arguments(parser)`` and ``run(args) -> int``. Exit codes everywhere: 0 all well, 1
 findings, 2 usage, 3 the harness itself failed (also: a command that ran nothing).
 """
 
@@ -30,7 +29,7 @@ class Command:
 COMMANDS = (
     Command(("conform",), "alts_conformance._conform", "run the conformance cases against peers and report"),
     Command(("prove",), "alts_proofs.cli", "compare the ProVerif scripts with their expected results"),
-    Command(("vectors",), "alts_vectors.cli", "generate, verify and lint the test vectors"),
+    Command(("vectors",), "alts_conformance._vectors", "generate, verify and lint the test vectors"),
     Command(("model",), "alts_model.cli", "explore, check and draw the state-machine model"),
     Command(("serve", "handshaker"), "alts.handshaker.cli", "serve grpc.gcp.HandshakerService with the real handshake"),
     Command(("pki",), "alts.realm.cli", "make and show realms and credentials"),

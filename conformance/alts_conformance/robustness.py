@@ -161,9 +161,9 @@ def _pieces(data: bytes, rng: random.Random) -> Iterator[bytes]:
         yield data[start:end]
 
 
-def run(count: int, seed: int, progress: Callable[[int], None] = lambda _: None) -> Tally:
-    """`count` inputs. Same count and seed, same inputs."""
-    scene, tally = Scene(seed), Tally()
+def run(count: int, seed: int, progress: Callable[[int], None] = lambda _: None, scene: Scene | None = None) -> Tally:
+    """`count` inputs. Same count, seed and scene (by default the seed's), same inputs."""
+    scene, tally = scene or Scene(seed), Tally()
     for pair in PAIRS:
         if pair[2] not in WIRE_INPUTS:
             _count(tally, pair, *attempt(scene, pair, random.Random(f"{seed}/call")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import sys
@@ -149,3 +150,15 @@ def test_nonsense_breaks_the_schema() -> None:
     ):
         with pytest.raises(jsonschema.ValidationError):
             validator.validate(json.loads(json.dumps(document)))
+
+
+def test_the_wheel_driver_runs_where_only_a_wheel_is() -> None:
+    """Standard library and grpc only, in the language of Python 3.8: old wheels come with old interpreters."""
+    tree = ast.parse(Path(grpc_core.__file__).read_text(), feature_version=(3, 8))
+    imported = {
+        (name.name if isinstance(node, ast.Import) else str(node.module)).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    assert imported <= {*sys.stdlib_module_names, "grpc"}

@@ -172,6 +172,7 @@ def test_a_shielded_direction_carries_no_end_over() -> None:
         client.writer.close()
         link = await relay.first_link()
         assert await link.recording.wait_for(lambda record: record.ended(C2S) is not None, 5)
+        await asyncio.sleep(0.1)  # time enough for an end to be carried over, if it were
         await link.inject(C2S, B)
         assert await server.reader.readexactly(len(B)) == B
 
@@ -204,6 +205,7 @@ def test_transcripts_hold_bytes_unless_the_link_is_secret(tmp_path: Path) -> Non
             record = Recording("test", secret=secret)
             record.add("frame", C2S, A)
             record.write(tmp_path / f"{secret}.jsonl")
+            assert record.events[0].data == (b"" if secret else A)
 
     asyncio.run(main())
     assert A.hex() in (tmp_path / "False.jsonl").read_text()

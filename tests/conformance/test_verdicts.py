@@ -165,6 +165,7 @@ def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
 def test_the_packaged_file_loads() -> None:
     for entry in _known.load(_known.default_path()):
         assert entry.versions != "*", "a finding was seen with certain versions"
+        assert entry.peer != "reference", "the reference has no finding to declare: it is put right"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import alts_vectors
-from alts_vectors import cli
+from alts_conformance import _vectors as cli
 
 
 def run(*arguments: str) -> int:

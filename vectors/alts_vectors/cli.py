@@ -1,17 +1,23 @@
-"""`alts vectors generate|verify|lint`."""
+"""`alts vectors generate|verify|lint`.
+
+Who finds the implementation under test is the caller's business: this package knows its shape and imports none.
+"""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING
 
 from . import _generate, _lint, _verify
 from ._files import DATA, DEFAULT_SEED, KINDS, VECTORS_VERSION, UnreadableError, load_all
-from .target import ImplementationUnderTest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .target import ImplementationUnderTest
 
 OK, FINDINGS, USAGE, HARNESS = 0, 1, 2, 3
 DEFAULT_TARGET = "alts_conformance.vector_target:TARGET"
@@ -40,14 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Exit code: 0 all well, 1 findings, 2 usage, 3 nothing could be run."""
+def run(args: argparse.Namespace, load_target: Callable[[str], ImplementationUnderTest]) -> int:
+    """Exit code: 0 all well, 1 findings, 2 usage, 3 nothing could be run.
+
+    Args:
+        args: as parsed.
+        load_target: returns the object that ``MODULE:NAME`` names, or raises LookupError with the reason.
+    """
     try:
         match args.action:
             case "generate":
                 return _run_generate(args)
             case "verify":
-                return _run_verify(args)
+                return _run_verify(args, load_target)
             case _:
                 return _run_lint(args)
     except (UnreadableError, OSError) as error:
@@ -76,21 +87,11 @@ def _run_generate(args: argparse.Namespace) -> int:
     return FINDINGS if args.check and paths else OK
 
 
-def _load_target(dotted: str) -> ImplementationUnderTest | str:
-    """The object, or what is wrong with its name."""
-    module, _, name = dotted.partition(":")
-    if not module or not name:
-        return f"--target {dotted}: MODULE:NAME is expected"
+def _run_verify(args: argparse.Namespace, load_target: Callable[[str], ImplementationUnderTest]) -> int:
     try:
-        return cast(ImplementationUnderTest, getattr(importlib.import_module(module), name))
-    except (ImportError, AttributeError) as error:
-        return f"--target {dotted}: {error}"
-
-
-def _run_verify(args: argparse.Namespace) -> int:
-    target = _load_target(args.target)
-    if isinstance(target, str):
-        print(f"alts vectors: {target}", file=sys.stderr)
+        target = load_target(args.target)
+    except LookupError as error:
+        print(f"alts vectors: --target {args.target}: {error.args[0]}", file=sys.stderr)
         return USAGE
     documents = load_all(args.directory)
     chosen = {kind: document for kind, document in documents.items() if not args.kind or kind in args.kind}

@@ -12,8 +12,8 @@ from typing import Any
 import alts
 from alts.realm import RealmDirectory
 from alts_conformance import ENDED, CaseRun, Severity, case
+from alts_conformance._duel import CLIENT_GOES_ON, SERVER_GOES_ON, Duel, against_client, against_server
 from alts_conformance._frames import DATA
-from alts_conformance._opponent import CLIENT_GOES_ON, SERVER_GOES_ON, Duel, against_client, against_server
 from alts_conformance._realm import SPECS
 from alts_schema.certificate_pb2 import HandshakeCertificate, HandshakeCertificateBody, MasterCertificate
 

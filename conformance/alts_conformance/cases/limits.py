@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from alts_conformance import CaseRun, Severity, case
-from alts_conformance._opponent import against_server
+from alts_conformance._duel import against_server
 
 SERVER: dict[str, Any] = {"subjects": ("server",), "needs": {"server": ("alts",)}}
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from alts_conformance import ENDED, CaseRun, Severity, case
+from alts_conformance._duel import CLIENT_GOES_ON, SERVER_GOES_ON, against_client, against_server
 from alts_conformance._frames import DATA, make_frame
-from alts_conformance._opponent import CLIENT_GOES_ON, SERVER_GOES_ON, against_client, against_server
 from alts_conformance.cases.certificates import check_alert
 from alts_schema.handshake_pb2 import ClientInit, Mode, PresentedTicket, RpcVersions, ServerInit, Version
 

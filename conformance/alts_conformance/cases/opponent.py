@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from alts_conformance import ENDED, CaseRun, Severity, case
+from alts_conformance._duel import CLIENT_GOES_ON, against_client, against_server
 from alts_conformance._frames import DATA, make_frame
-from alts_conformance._opponent import CLIENT_GOES_ON, ClientOpponent, against_client, against_server
+from alts_conformance._opponent import ClientOpponent
 
 SERVER: dict[str, Any] = {"subjects": ("server",), "needs": {"server": ("alts",)}}
 CLIENT: dict[str, Any] = {"subjects": ("client",), "needs": {"client": ("alts",)}}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from grpclib.encoding.base import CodecBase, StatusDetailsCodecBase
     from grpclib.protocol import H2Protocol
 
-    from ._config import Configuration, Environment
+    from ._config import Environment
 
 SUPPORTED_GRPCLIB = ">=0.4.9,<0.5"
 """The versions of grpclib whose private names this module knows; the distribution depends on the same range."""
@@ -47,7 +47,8 @@ class Channel(grpclib.client.Channel):
     Args:
         host: of the server.
         port: of the server.
-        configuration: credential, trust and what is allowed.
+        configuration: credential, trust and what is allowed; or a callable that returns it, asked at each handshake,
+            so that credentials rotate while calls go on.
         environment: clock and randomness.
         handshake_timeout: seconds.
         target_identities: that the server must have one of; in place of the configuration's, if given.
@@ -61,7 +62,7 @@ class Channel(grpclib.client.Channel):
         host: str,
         port: int,
         *,
-        configuration: Configuration,
+        configuration: aio.ConfigurationSource,
         environment: Environment = aio.SYSTEM,
         handshake_timeout: float = aio.HANDSHAKE_TIMEOUT,
         target_identities: Iterable[str] | None = None,
@@ -166,7 +167,7 @@ async def serve(
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    configuration: Configuration,
+    configuration: aio.ConfigurationSource,
     environment: Environment = aio.SYSTEM,
     handshake_timeout: float = aio.HANDSHAKE_TIMEOUT,
     max_concurrent_handshakes: int = aio.MAX_CONCURRENT_HANDSHAKES,

@@ -5,6 +5,7 @@ streams. What an application may want to know of its peer is in the transport's 
 """
 
 from ._client import HANDSHAKE_TIMEOUT, SYSTEM, create_connection, open_connection
+from ._link import ConfigurationSource
 from ._server import MAX_CONCURRENT_HANDSHAKES, Server, create_server, log_handshake_failure, start_server
 from ._transport import AltsTransport
 
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_CONCURRENT_HANDSHAKES",
     "SYSTEM",
     "AltsTransport",
+    "ConfigurationSource",
     "Server",
     "create_connection",
     "create_server",

@@ -6,18 +6,18 @@ import asyncio
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._config import Environment
-from .._errors import UsageError
+from .._errors import ErrorCode, PeerViolation, UsageError
 from .._table import Role
-from ._link import Link
+from ._link import ConfigurationSource, Link, current, logger
 from ._transport import AltsTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .._config import Configuration
     from ._link import Owner
 
 SYSTEM = Environment(time.time, os.urandom)
@@ -75,7 +75,7 @@ async def create_connection(
     host: str | None = None,
     port: int | None = None,
     *,
-    configuration: Configuration,
+    configuration: ConfigurationSource,
     environment: Environment = SYSTEM,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     target_identities: Iterable[str] | None = None,
@@ -84,48 +84,71 @@ async def create_connection(
     """Connect, run the handshake as client, and return the transport and the application's protocol.
 
     Like `loop.create_connection(..., ssl=...)`. The protocol is made, and its connection_made called, once the server
-    is authenticated. Cancellation closes the connection.
+    is authenticated. Cancellation closes the connection. If the server attached a ticket that cannot be used, there is
+    a second connection without resumption, and never a third (SPEC 12.8; RES-8).
 
     Args:
         protocol_factory: makes the application's protocol.
         host: to connect to; or give `sock`.
         port: to connect to.
-        configuration: credential, trust and what is allowed.
+        configuration: credential, trust and what is allowed; or a callable that returns it, asked at each handshake.
         environment: clock and randomness.
-        handshake_timeout: seconds for the handshake, after the TCP connection stands (SPEC 11.2).
+        handshake_timeout: seconds for a handshake, after the TCP connection stands (SPEC 11.2).
         target_identities: in place of the configuration's, if given.
         options: for `loop.create_connection` (``sock``, ``family``, ``local_addr``…), nothing of TLS.
 
     Raises:
-        PeerViolation: the handshake failed; HANDSHAKE_TIMEOUT if the time was over.
+        PeerViolation: the handshake failed; HANDSHAKE_TIMEOUT if the time was over, TICKET_REFUSED only with `sock`,
+            which serves for one connection.
         OSError: no connection, or it broke in the handshake.
         UsageError: an option of TLS, or a timeout that is not positive.
         ConfigurationError: a target identity that is none.
-        Exception: whatever a hook, the protocol factory or connection_made raises.
+        Exception: whatever a hook, the configuration's provider, the protocol factory or connection_made raises.
     """
     check_options(options, handshake_timeout)
-    if target_identities is not None:
-        configuration = replace(configuration, target_identities=frozenset(target_identities))
-    attempt = _Attempt(
-        lambda owner: Link(Role.CLIENT, protocol_factory, configuration, environment, handshake_timeout, owner)
-    )
+    targets = None if target_identities is None else frozenset(target_identities)
+
+    async def attempt(*, resume: bool) -> tuple[AltsTransport, asyncio.BaseProtocol]:
+        chosen = current(configuration)
+        if targets is not None:
+            chosen = replace(chosen, target_identities=targets)
+        if not resume:
+            chosen = replace(chosen, resumption=None)
+        link = partial(Link, Role.CLIENT, protocol_factory, chosen, environment, handshake_timeout)
+        return await _connect(_Attempt(link), host, port, options)
+
+    try:
+        transport, protocol = await attempt(resume=True)
+    except PeerViolation as violation:
+        if violation.code is not ErrorCode.TICKET_REFUSED or options.get("sock") is not None:
+            raise
+        logger.debug("the server attached a ticket that cannot be used: connecting once more, in full")
+        transport, protocol = await attempt(resume=False)
+    finally:
+        del attempt  # or this frame and an error that went through it keep each other alive
+    return transport, cast("ProtocolT", protocol)
+
+
+async def _connect(
+    attempt: _Attempt, host: str | None, port: int | None, options: Mapping[str, Any]
+) -> tuple[AltsTransport, asyncio.BaseProtocol]:
+    """Make one connection and run its handshake."""
     connect: Any = asyncio.get_running_loop().create_connection  # its overloads know no "host or sock"
     try:
         await connect(attempt.link, host, port, **options)
-        transport, protocol = await attempt.done
+        return await attempt.done
     except BaseException:
         attempt.give_up()
         raise
     finally:
-        del attempt  # or this frame and an error that went through it keep each other alive
-    return transport, cast("ProtocolT", protocol)
+        del attempt  # as above
 
 
 async def open_connection(
     host: str | None = None,
     port: int | None = None,
     *,
-    configuration: Configuration,
+    configuration: ConfigurationSource,
     environment: Environment = SYSTEM,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     target_identities: Iterable[str] | None = None,

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import enum
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from .._config import Configuration
 from .._connection import Connection
 from .._errors import FrameLimitError
 from .._events import ConnectionClosed, ConnectionFailed, HandshakeCompleted, PayloadReceived
@@ -20,12 +22,14 @@ from .._table import Role, State
 from ._transport import AltsTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .._config import Configuration, Environment
+    from .._config import Environment
     from .._events import Event
 
 logger = logging.getLogger("alts.aio")
+
+ConfigurationSource = Configuration | Callable[[], Configuration]
+"""A configuration, or what returns the present one; asked at the beginning of each handshake, so that credentials and
+keys are exchanged without a word to the connections that live (CRED-6, ISSUE-8)."""
 
 LINGER_SECONDS = 1.0
 """How long a failed handshake waits for the peer to read the alert and close. Closing at once, with bytes of the peer
@@ -71,7 +75,7 @@ class Link(asyncio.Protocol):
     Args:
         role: of this end.
         protocol_factory: makes the application's protocol, once the peer is authenticated.
-        configuration: of the handshake.
+        configuration: of the handshake, or what returns it once the connection is admitted.
         environment: clock and randomness.
         handshake_timeout: seconds from the TCP connection to the end of the handshake (SPEC 11.2).
         owner: told about admission, completion, failure and end.
@@ -81,7 +85,7 @@ class Link(asyncio.Protocol):
         self,
         role: Role,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        configuration: Configuration,
+        configuration: ConfigurationSource,
         environment: Environment,
         handshake_timeout: float,
         owner: Owner,
@@ -93,7 +97,10 @@ class Link(asyncio.Protocol):
         self.reading_paused = False
         self.extra: dict[str, Any] = {}
         self._loop = asyncio.get_running_loop()
-        self._connection = Connection(role, configuration, environment)
+        self._role = role
+        self._source = configuration
+        self._environment = environment
+        self._begun: Connection | None = None
         self._protocol_factory = protocol_factory
         self._handshake_timeout = handshake_timeout
         self._owner = owner
@@ -114,8 +121,15 @@ class Link(asyncio.Protocol):
         if not self._owner.admit(self):
             self._end(abort=True)
             return
+        try:
+            self._begun = Connection(self._role, current(self._source), self._environment)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # of whoever provides the configuration
+            self._fail(_as_exception(error), b"")
+            return
         self._timer = self._loop.call_later(self._handshake_timeout, self._expire)
-        if self._connection.role is Role.CLIENT:
+        if self._role is Role.CLIENT:
             self._step(self._start)
 
     def data_received(self, data: bytes) -> None:
@@ -137,7 +151,8 @@ class Link(asyncio.Protocol):
         """The lower transport is gone, for whatever reason."""
         before, self.phase = self.phase, Phase.CLOSED
         self._stop_timer()
-        self._connection.close()
+        if self._begun is not None:
+            self._begun.close()
         self._payload.clear()
         error = self._error or exc
         if self.transport is not None and self.app is not None:
@@ -346,6 +361,11 @@ class Link(asyncio.Protocol):
     # -- ends -------------------------------------------------------------------------------------------------------
 
     @property
+    def _connection(self) -> Connection:
+        assert self._begun is not None  # nothing comes in before connection_made
+        return self._begun
+
+    @property
     def _lower(self) -> asyncio.Transport:
         assert self.lower is not None  # connection_made comes first
         return self.lower
@@ -372,7 +392,8 @@ class Link(asyncio.Protocol):
         self.phase = Phase.CLOSING
         self._stop_timer()
         self._payload.clear()
-        self._connection.close()
+        if self._begun is not None:  # not where the connection was refused at once
+            self._begun.close()
         if abort:
             self._lower.abort()
         else:
@@ -382,6 +403,11 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def current(source: ConfigurationSource) -> Configuration:
+    """Return the configuration for a handshake that begins now; raises what its provider raises."""
+    return source if isinstance(source, Configuration) else source()
 
 
 def _as_exception(error: BaseException) -> Exception:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from socket import socket
 
-    from .._config import Configuration, Environment
+    from .._config import Environment
+    from ._link import ConfigurationSource
 
 MAX_CONCURRENT_HANDSHAKES = 1024
 """Handshakes in flight at a time unless the caller says otherwise (SPEC 11.2)."""
@@ -177,7 +178,7 @@ async def create_server(
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    configuration: Configuration,
+    configuration: ConfigurationSource,
     environment: Environment = SYSTEM,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
     max_concurrent_handshakes: int = MAX_CONCURRENT_HANDSHAKES,
@@ -192,7 +193,8 @@ async def create_server(
         protocol_factory: makes an application's protocol for each connection.
         host: to listen on, or several; or give `sock`.
         port: to listen on; 0: any.
-        configuration: credential, trust and what is allowed.
+        configuration: credential, trust and what is allowed; or a callable that returns it, asked at each handshake.
+            What it raises ends that handshake alone, and goes to the loop's exception handler.
         environment: clock and randomness.
         handshake_timeout: seconds for each handshake (SPEC 11.2).
         max_concurrent_handshakes: at which further connections are closed at once.
@@ -221,7 +223,7 @@ async def start_server(
     host: str | Sequence[str] | None = None,
     port: int | None = None,
     *,
-    configuration: Configuration,
+    configuration: ConfigurationSource,
     limit: int = STREAM_LIMIT,
     **options: Any,
 ) -> Server:

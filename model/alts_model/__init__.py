@@ -1,5 +1,6 @@
 """The executable model: transition tables over terms, run symbolically and concretely."""
 
+from alts_model.ciphers import CIPHERS, HYBRID, KCI, PFS, STATIC, Cipher
 from alts_model.endpoint import (
     Closed,
     Completed,
@@ -23,47 +24,85 @@ from alts_model.errors import (
     Refused,
 )
 from alts_model.issuing import Identity, Realm, build_handshake, build_master, sign_body
-from alts_model.messages import HUMAN, MACHINE, WORKLOAD
+from alts_model.keying import Randomness
+from alts_model.messages import (
+    HUMAN,
+    MACHINE,
+    MODE_CLIENT_TICKET,
+    MODE_FULL,
+    MODE_SERVER_TICKET,
+    WORKLOAD,
+)
 from alts_model.record import RecordKey, RecordMachine, record_key
+from alts_model.stores import (
+    Contents,
+    Held,
+    Resumption,
+    ResumptionKeys,
+    Session,
+    SessionParty,
+    TicketCache,
+    UsedSecrets,
+    session_party,
+)
 from alts_model.tables import CLIENT, RECORD, SERVER, Transition, illegal_pairs, reaction, violation
 from alts_model.trust import PolicyRule
 
 __all__ = [
+    "CIPHERS",
     "CLIENT",
     "ERRORS",
     "HUMAN",
+    "HYBRID",
+    "KCI",
     "MACHINE",
+    "MODE_CLIENT_TICKET",
+    "MODE_FULL",
+    "MODE_SERVER_TICKET",
+    "PFS",
     "RECORD",
     "SERVER",
+    "STATIC",
     "WORKLOAD",
+    "Cipher",
     "Closed",
     "Completed",
     "ConcreteEndpoint",
     "Configuration",
     "ConfigurationError",
+    "Contents",
     "CounterLimit",
     "Credential",
     "ErrorCode",
     "Event",
     "Failed",
+    "Held",
     "Identity",
     "Misuse",
     "ModelError",
     "Payload",
     "PolicyRule",
+    "Randomness",
     "Realm",
     "RecordKey",
     "RecordMachine",
     "RecordTrace",
     "Refused",
+    "Resumption",
+    "ResumptionKeys",
+    "Session",
+    "SessionParty",
     "Step",
+    "TicketCache",
     "Trace",
     "Transition",
+    "UsedSecrets",
     "build_handshake",
     "build_master",
     "illegal_pairs",
     "reaction",
     "record_key",
+    "session_party",
     "sign_body",
     "violation",
 ]

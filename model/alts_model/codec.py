@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 from google.protobuf.message import DecodeError, Message
 
+from alts_model.ciphers import CIPHERS
 from alts_model.errors import Refused
 from alts_model.messages import (
     FRAME_TYPES,
@@ -21,9 +22,10 @@ from alts_model.messages import (
     ServerInit,
 )
 from alts_model.primitives import sha256
+from alts_model.stores import Contents, Session, SessionParty
 from alts_model.syntax import MAX_FRAME_SIZE, MIN_FRAME_SIZE, is_list
 from alts_model.tables import Role
-from alts_schema import certificate_pb2, handshake_pb2
+from alts_schema import certificate_pb2, handshake_pb2, ticket_pb2
 
 MAX_CERTIFICATE = 8192
 
@@ -86,7 +88,11 @@ def decode_client_init(payload: bytes) -> ClientInit[bytes]:
     names = [name for name, _ in shares]
     _require(len(shares) <= 16 and len(set(names)) == len(names), "key_shares")
     _require(all(name in ciphers and 1 <= len(share) <= 2048 for name, share in shares), "key_shares")
-    _require("X25519_STATIC_SHA256" not in names, "a share for a cipher that needs none")
+    sizes = {name: len(share) for name, share in shares}
+    _require(
+        all(sizes.get(name, 0) == CIPHERS[name].client_share for name in ciphers if name in CIPHERS),
+        "a share that is missing, not needed or of another size",
+    )
     rpc = _rpc_range(message.HasField("rpc_versions"), message.rpc_versions)
     _require(MIN_FRAME_SIZE <= message.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
     _require(len(message.resumption_id) in (0, 16), "resumption_id")
@@ -277,3 +283,63 @@ def decode_certificate(data: bytes) -> CertificateView[bytes]:
             sha256(outer.master),
         ),
     )
+
+
+def _party_message(party: SessionParty[bytes]) -> ticket_pb2.Party:
+    return ticket_pb2.Party(
+        category=cast(certificate_pb2.Category, party.category),
+        identity=party.identity,
+        issuer=party.issuer,
+        boundary=party.boundary,
+        not_after=party.not_after,
+        handshake_revocation_id=party.handshake_revocation_id,
+        master_revocation_id=party.master_revocation_id,
+        certificate_digest=party.certificate_digest,
+        verification_key_id=party.verification_key_id,
+    )
+
+
+def _party(message: ticket_pb2.Party) -> SessionParty[bytes]:
+    return SessionParty(
+        int(message.category),
+        message.identity,
+        message.issuer,
+        message.boundary,
+        message.not_after,
+        message.handshake_revocation_id,
+        message.master_revocation_id,
+        message.certificate_digest,
+        message.verification_key_id,
+    )
+
+
+def encode_contents(contents: Contents[bytes]) -> bytes:
+    """The canonical TicketContents (SPEC.md 12.2)."""
+    session, maker = contents.session, contents.maker_role
+    return ticket_pb2.TicketContents(
+        version=1,
+        secret=contents.secret,
+        maker=_party_message(session.party(maker)),
+        holder=_party_message(session.party("server" if maker == "client" else "client")),
+        handshake_cipher=session.handshake_cipher,
+        created=contents.created,
+        full_handshake=session.full_handshake,
+    ).SerializeToString(deterministic=True)
+
+
+def decode_contents(plaintext: bytes, maker: Role) -> Contents[bytes] | None:
+    """The inside of a ticket that an end in the role `maker` made; None if it is none."""
+    message = ticket_pb2.TicketContents()
+    try:
+        _parse(message, plaintext)
+    except Refused:
+        return None
+    parties = (message.maker, message.holder)
+    if len(message.secret) != 32 or not (message.HasField("maker") and message.HasField("holder")):
+        return None
+    if any(len(party.certificate_digest) != 32 or len(party.verification_key_id) != 32 for party in parties):
+        return None
+    own, other = _party(message.maker), _party(message.holder)
+    client, server = (own, other) if maker == "client" else (other, own)
+    session = Session(client, server, message.handshake_cipher, message.full_handshake)
+    return Contents(message.secret, maker, session, message.created)

@@ -5,67 +5,41 @@ It adds to the abstract machine what is about bytes alone: frames, buffering, li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from alts_model.algebra import FINISHED_LABELS, TICKET_LABELS, KeySchedule
 from alts_model.codec import frame
 from alts_model.concrete import ConcreteAlgebra
-from alts_model.errors import ConfigurationError, CounterLimit, Misuse, Refused
-from alts_model.machine import Failure, Local, Machine, Outcome, Party, present
-from alts_model.messages import DATA_FRAME, INPUT_OF_MESSAGE, INPUT_OF_TYPE, RpcRange, RpcVersion
+from alts_model.configuration import Configuration as Configuration
+from alts_model.configuration import Credential as Credential
+from alts_model.configuration import party
+from alts_model.connection import Failure, Local, Outcome
+from alts_model.errors import CounterLimit, Misuse
+from alts_model.machine import Machine
+from alts_model.messages import (
+    DATA_FRAME,
+    INPUT_OF_MESSAGE,
+    INPUT_OF_TYPE,
+    MODE_FULL,
+    RpcVersion,
+    present,
+)
 from alts_model.record import OVERHEAD, RecordKey, record_key
+from alts_model.resuming import other_role
 from alts_model.syntax import (
-    IMPLEMENTED_HANDSHAKE_CIPHERS,
-    IMPLEMENTED_RECORD_PROTOCOLS,
     MAX_FRAME_SIZE,
-    MIN_FRAME_SIZE,
-    is_identity,
-    is_list,
-    is_pattern,
 )
 from alts_model.tables import FINAL_STATES, FRAME_LIMIT, Role, find
-from alts_model.trust import PolicyRule, Trust
 
 MAX_HANDSHAKE_FRAME: Final = 16384
 """Largest `length` before OPEN (SPEC.md 3.3)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A serialised handshake certificate and the X25519 private key (32 bytes) of the public key in it."""
-
-    certificate: bytes
-    private_key: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """All that an endpoint needs; nothing else is read from anywhere.
-
-    `trust_anchors`: verification key ID (32 bytes) to raw Ed25519 public key. `revoked`: revoked IDs; None is a local
-    copy that cannot answer, which refuses everything. `now`: seconds since 1970. `rpc_versions`: (max, min).
-    `target_identities`: the peer must be one of these, if there are any. `nonce`: 32 bytes, never used before.
-    """
-
-    credential: Credential
-    trust_anchors: Mapping[bytes, bytes]
-    policy: tuple[PolicyRule, ...]
-    revoked: frozenset[int] | None
-    now: int
-    nonce: bytes
-    handshake_ciphers: tuple[str, ...] = IMPLEMENTED_HANDSHAKE_CIPHERS
-    record_protocols: tuple[str, ...] = IMPLEMENTED_RECORD_PROTOCOLS
-    application_protocols: tuple[str, ...] = ("grpc",)
-    rpc_versions: RpcRange = ((2, 1), (2, 1))
-    max_frame_size: int = MAX_FRAME_SIZE
-    target_identities: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Completed:
-    """The handshake is done; the peer is authenticated (TRUST-5)."""
+    """The handshake is done; the peer is authenticated (TRUST-5). `mode` is that of SPEC.md 12.1, by number."""
 
     peer_identity: str
     category: int
@@ -75,6 +49,7 @@ class Completed:
     rpc_version: RpcVersion
     max_frame_size: int
     transcript_hash: bytes
+    mode: int = MODE_FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +118,8 @@ class ConcreteEndpoint:
     def __init__(self, role: Role, configuration: Configuration) -> None:
         self._algebra = ConcreteAlgebra()
         self._machine = Machine(self._algebra)
-        self._local: Local[bytes] = self._machine.initial(role, _party(self._algebra, configuration))
+        self._resumption = configuration.resumption
+        self._local: Local[bytes] = self._machine.initial(role, party(self._algebra, role, configuration))
         self._buffer = bytearray()
         self._frame_limit = MAX_FRAME_SIZE
         self.claims: list[str] = []
@@ -166,7 +142,7 @@ class ConcreteEndpoint:
 
     def start(self) -> bytes:
         """The client's first frame. Raises Misuse for a server or a second start."""
-        return self._apply(self._machine.step(self._local, "start")).output
+        return self._apply(self._machine.step(self._local, "start", None, self._resumption)).output
 
     def send(self, data: bytes, sizes: Sequence[int] | None = None) -> bytes:
         """Protect application bytes: frames of the largest allowed size, or plaintexts of exactly `sizes` bytes.
@@ -254,11 +230,12 @@ class ConcreteEndpoint:
             return None
         payload = bytes(buffer[8 : 4 + length])
         del buffer[: 4 + length]
-        outcome = self._machine.step(local, input_name, payload)
+        outcome = self._machine.step(local, input_name, payload, self._resumption)
         if number == DATA_FRAME and outcome.failure is None:
-            sender: Role = "server" if local.role == "client" else "client"
             plaintext = outcome.outputs[0][1]
-            self._trace_record(present(local.schedule).M, sender, local.received, plaintext, frame("data", payload))
+            self._trace_record(
+                present(local.schedule).M, other_role(local.role), local.received, plaintext, frame("data", payload)
+            )
         return outcome
 
     def _apply(self, outcome: Outcome[bytes]) -> Step:
@@ -288,16 +265,23 @@ class ConcreteEndpoint:
                 values.setdefault(name, value)
         if before.schedule is None and after.schedule is not None:
             values.update(schedule_values(self._algebra, after.schedule))
+        values.update(after.notes)
+        if after.schedule is not None:
+            for role, ticket in zip(_ROLES, after.tickets, strict=True):
+                authenticator = self._algebra.ticket_authenticator(after.schedule.A, TICKET_LABELS[role], ticket)
+                values[f"{role}_ticket_authenticator"] = authenticator
 
     def _trace_record(self, M: bytes, sender: Role, number: int, plaintext: bytes, whole: bytes) -> None:
         self.secrets.records.append(RecordTrace(sender, number, record_key(M, sender, number), plaintext, whole))
 
 
+_ROLES: Final[tuple[Role, Role]] = ("server", "client")
+
+
 def schedule_values(algebra: ConcreteAlgebra, schedule: KeySchedule[bytes]) -> dict[str, bytes]:
     """Every value of SPEC.md section 7 by name, with the authenticators for Finished messages without tickets."""
     values = {name: getattr(schedule, name) for name in KeySchedule.__dataclass_fields__}
-    roles: tuple[Role, Role] = ("server", "client")
-    for role in roles:
+    for role in _ROLES:
         values[f"{role}_authenticator"] = algebra.authenticator(schedule.A, FINISHED_LABELS[role])
         values[f"{role}_ticket_authenticator"] = algebra.ticket_authenticator(schedule.A, TICKET_LABELS[role], None)
     return values
@@ -314,59 +298,10 @@ def _completed(local: Local[bytes]) -> Completed:
         choices.rpc_version,
         choices.max_frame_size,
         present(local.schedule).transcript_hash,
+        present(local.agreed).mode,
     )
 
 
 def _failed(failure: Failure) -> Failed:
     error = failure.refusal.error
     return Failed(error.code, error.name, failure.state, error.requirements, failure.alert_code)
-
-
-def _party(algebra: ConcreteAlgebra, configuration: Configuration) -> Party[bytes]:
-    """Check the configuration and read our own certificate."""
-    try:
-        view = algebra.certificate(configuration.credential.certificate)
-    except Refused as refusal:
-        raise ConfigurationError(f"our own certificate: {refusal}") from None
-    lists = {
-        "handshake_ciphers": (configuration.handshake_ciphers, IMPLEMENTED_HANDSHAKE_CIPHERS),
-        "record_protocols": (configuration.record_protocols, IMPLEMENTED_RECORD_PROTOCOLS),
-    }
-    for name, (entries, implemented) in lists.items():
-        if not is_list(entries) or not set(entries) <= set(implemented):
-            raise ConfigurationError(f"{name}: not a list of names that this version may offer")
-    highest, lowest = configuration.rpc_versions
-    numbers = (*highest, *lowest)
-    rules = configuration.policy
-    sound = {
-        "nonce": len(configuration.nonce) == 32,
-        "private_key": len(configuration.credential.private_key) == 32,
-        "handshake_ciphers": set(configuration.handshake_ciphers) <= set(view.handshake_ciphers),
-        "application_protocols": is_list(configuration.application_protocols),
-        "rpc_versions": lowest <= highest and all(0 <= number < 1 << 32 for number in numbers),
-        "max_frame_size": MIN_FRAME_SIZE <= configuration.max_frame_size <= MAX_FRAME_SIZE,
-        "policy": all(is_pattern(rule.issuer) and is_pattern(rule.identity) for rule in rules),
-        "target_identities": all(map(is_identity, configuration.target_identities)),
-    }
-    for name, holds in sound.items():
-        if not holds:
-            raise ConfigurationError(name)
-    trust = Trust(
-        dict(configuration.trust_anchors),
-        configuration.policy,
-        configuration.revoked,
-        configuration.now,
-        configuration.target_identities,
-    )
-    return Party(
-        configuration.credential.certificate,
-        view,
-        configuration.credential.private_key,
-        trust,
-        configuration.handshake_ciphers,
-        configuration.record_protocols,
-        configuration.application_protocols,
-        configuration.rpc_versions,
-        configuration.max_frame_size,
-        configuration.nonce,
-    )

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
+from alts_model.connection import Local, Outcome
 from alts_model.knowledge import Knowledge
-from alts_model.machine import Local, Outcome, present
-from alts_model.messages import MODE_FULL, ClientInit, Finished, IssuedTicket, ServerInit
+from alts_model.messages import MODE_FULL, ClientInit, Finished, IssuedTicket, ServerInit, present
 from alts_model.properties import (
     PROPERTIES,
     Made,

@@ -8,9 +8,11 @@ from typing import cast
 
 from alts_model.algebra import HANDSHAKE_LABEL, MASTER_LABEL
 from alts_model.endpoint import Configuration, Credential
+from alts_model.keying import Randomness
 from alts_model.messages import HUMAN, MACHINE, WORKLOAD
 from alts_model.primitives import ed25519_public, ed25519_sign, hmac_sha256, sha256, x25519_public
-from alts_model.syntax import IMPLEMENTED_HANDSHAKE_CIPHERS
+from alts_model.stores import ResumptionKeys
+from alts_model.syntax import DEFAULT_HANDSHAKE_CIPHERS
 from alts_model.trust import PolicyRule
 from alts_schema import certificate_pb2
 
@@ -27,7 +29,7 @@ def build_master(
     revocation_id: int,
     not_before: int = 0,
     not_after: int = 0,
-    handshake_ciphers: Sequence[str] = IMPLEMENTED_HANDSHAKE_CIPHERS,
+    handshake_ciphers: Sequence[str] = DEFAULT_HANDSHAKE_CIPHERS,
     workload_identities: Sequence[str] = (),
     version: int = 1,
     scheme: int = ED25519,
@@ -71,7 +73,7 @@ def build_handshake(
     revocation_id: int,
     not_before: int = 0,
     not_after: int = 0,
-    handshake_ciphers: Sequence[str] = IMPLEMENTED_HANDSHAKE_CIPHERS,
+    handshake_ciphers: Sequence[str] = DEFAULT_HANDSHAKE_CIPHERS,
     boundary: str = "",
     version: int = 1,
     master_digest: bytes | None = None,
@@ -146,8 +148,12 @@ class Realm:
         boundary: str = "dc1",
         issuer: str | None = None,
         lifetime: int | None = None,
+        handshake_ciphers: Sequence[str] = DEFAULT_HANDSHAKE_CIPHERS,
     ) -> Identity:
-        """Master and handshake certificate for an identity; a workload's master is that of `identity` alone."""
+        """Master and handshake certificate for an identity; a workload's master is that of `identity` alone.
+
+        Issued again, an identity has the same keys and other revocation IDs.
+        """
         master_seed, private_key = self.derive(f"master {identity}"), self.derive(f"x25519 {identity}")
         not_before = self.now - 3600
         if lifetime is None:
@@ -164,6 +170,7 @@ class Realm:
             revocation_id=master_id,
             not_before=not_before,
             not_after=not_after,
+            handshake_ciphers=handshake_ciphers,
             workload_identities=(identity,) if category == WORKLOAD else (),
         )
         certificate = build_handshake(
@@ -175,12 +182,31 @@ class Realm:
             revocation_id=handshake_id,
             not_before=not_before,
             not_after=not_after,
+            handshake_ciphers=handshake_ciphers,
             boundary=boundary,
         )
         return Identity(Credential(certificate, private_key), master, master_seed, (master_id, handshake_id))
 
+    def randomness(self, name: str) -> Randomness[bytes]:
+        """Enough fresh values for any connection, which belong to a name."""
+
+        def values(queue: str, count: int) -> tuple[bytes, ...]:
+            return tuple(self.derive(f"{queue} {index} {name}") for index in range(count))
+
+        seed = b"".join(values("ml-kem seed", 2))
+        return Randomness(values("ephemeral", 3), (seed,), values("encapsulation", 1), values("ticket salt", 1))
+
+    def resumption_keys(self, identity: str, *epochs: int, cell: str = "cell-1") -> ResumptionKeys[bytes]:
+        """What all replicas of an identity in a cell share: the IDR, and a key for each epoch (by default 1)."""
+        name = f"{identity} in {cell}"
+        keys = tuple((epoch, self.derive(f"resumption key {epoch} of {name}")) for epoch in epochs or (1,))
+        return ResumptionKeys(self.derive(f"IDR of {name}")[:16], keys)
+
     def configuration(self, credential: Credential, nonce: bytes | str) -> Configuration:
-        """A configuration with the realm's trust; `nonce` is 32 bytes, or a name to derive them from."""
+        """A configuration with the realm's trust; `nonce` is 32 bytes, or a name to derive them from.
+
+        Its other fresh values follow from `nonce` too: give every connection one of its own.
+        """
         return Configuration(
             credential=credential,
             trust_anchors=self.trust_anchors,
@@ -188,4 +214,5 @@ class Realm:
             revoked=frozenset(),
             now=self.now,
             nonce=self.derive(f"nonce {nonce}") if isinstance(nonce, str) else nonce,
+            randomness=self.randomness(nonce if isinstance(nonce, str) else nonce.hex()),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from alts_model.terms import ONE_WAY, PAIRING, Term, public
+from alts_model.terms import ONE_WAY, PAIRING, Term, kem_ciphertext, public
 
 BUILDABLE = ONE_WAY | PAIRING | {"dh_of_point"}
 
@@ -45,6 +45,10 @@ class Knowledge:
         if term.op == "dh":
             x, y = term.subterms
             return (self.can(x) and self.can(public(y))) or (self.can(y) and self.can(public(x)))
+        if term.op == "kem_secret":
+            encapsulation_key, randomness = term.subterms
+            seed = encapsulation_key.subterms[0]
+            return self.can(randomness) or (self.can(seed) and self.can(kem_ciphertext(encapsulation_key, randomness)))
         return term.op in BUILDABLE and all(map(self.can, term.subterms))
 
     def _absorb(self, terms: Iterable[Term]) -> None:
@@ -57,9 +61,10 @@ class Knowledge:
                     pending += term.subterms
                 elif term.op == "sign":
                     pending.append(term.subterms[2])
-                elif term.op == "aead":
+                elif term.op in ("aead", "sealed"):
                     self._sealed.add(term)
-                    self.ciphertexts.append(term)
+                    if term.op == "aead":
+                        self.ciphertexts.append(term)
             if not pending:
                 # What has come in may be, or make up, the key of a ciphertext.
                 self._memo.clear()

@@ -17,6 +17,9 @@ WORKLOAD: Final = 3
 CATEGORY_NAMES: Final = {HUMAN: "HUMAN", MACHINE: "MACHINE", WORKLOAD: "WORKLOAD"}
 
 MODE_FULL: Final = 1
+MODE_CLIENT_TICKET: Final = 2
+MODE_SERVER_TICKET: Final = 3
+MODE_NAMES: Final = {MODE_FULL: "FULL", MODE_CLIENT_TICKET: "CLIENT_TICKET", MODE_SERVER_TICKET: "SERVER_TICKET"}
 
 DATA_FRAME: Final = 6
 FRAME_TYPES: Final = {
@@ -160,18 +163,23 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Agreed(Generic[V]):
-    """The data of an agreement claim (SPEC.md 2.6): all that the two ends must see alike."""
+    """The data of an agreement claim (SPEC.md 2.6): all that the two ends must see alike.
+
+    `server_certificate` and `secret` (the ticket's, which was resumed from) are None in the mode that has none.
+    """
 
     client: str
     server: str
     client_nonce: V
     server_nonce: V
     client_certificate: V
-    server_certificate: V
+    server_certificate: V | None
     handshake_ciphers: tuple[str, ...]
     record_protocols: tuple[str, ...]
     application_protocols: tuple[str, ...]
     choices: Choices
+    mode: int = MODE_FULL
+    secret: V | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +193,9 @@ class Claim(Generic[V]):
     name: str
     agreed: Agreed[V] | None
     tickets: tuple[IssuedTicket[V] | None, IssuedTicket[V] | None] = (None, None)
+
+
+def present(value: V | None) -> V:
+    """The value, which the state guarantees to be there."""
+    assert value is not None
+    return value

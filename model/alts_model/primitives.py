@@ -1,4 +1,5 @@
-"""The primitives of the concrete interpretation: tlslite-ng and python-ecdsa for curves and AES, hashlib for the rest.
+"""The primitives of the concrete interpretation: tlslite-ng and python-ecdsa for curves and AES, kyber-py for ML-KEM,
+hashlib for the rest.
 
 None of these is constant-time or fast. They are an oracle, chosen to share no code with the implementation.
 """
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import ecdsa
+from kyber_py.ml_kem import ML_KEM_768
 from tlslite.utils import python_aesgcm
 from tlslite.utils.python_eddsakey import Python_EdDSAKey
 from tlslite.utils.x25519 import x25519 as _x25519
@@ -107,10 +109,53 @@ def _aes_gcm(key: bytes) -> Any:
 
 def aes128_gcm_seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes = b"") -> bytes:
     """AES-128-GCM (NIST SP 800-38D): ciphertext and 16-byte tag. Key 16 bytes, nonce 12 bytes."""
-    return bytes(_aes_gcm(key).seal(bytearray(nonce), bytearray(plaintext), bytearray(aad)))
+    return aes_gcm_seal(key, nonce, plaintext, aad)
 
 
 def aes128_gcm_open(key: bytes, nonce: bytes, sealed: bytes, aad: bytes = b"") -> bytes | None:
     """The plaintext, or None if the tag is wrong."""
+    return aes_gcm_open(key, nonce, sealed, aad)
+
+
+def aes_gcm_seal(key: bytes, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+    """The same with a key of 16 or 32 bytes (AES-256-GCM)."""
+    return bytes(_aes_gcm(key).seal(bytearray(nonce), bytearray(plaintext), bytearray(aad)))
+
+
+def aes_gcm_open(key: bytes, nonce: bytes, sealed: bytes, aad: bytes) -> bytes | None:
+    """The plaintext, or None if the tag is wrong; the key has 16 or 32 bytes."""
     opened = _aes_gcm(key).open(bytearray(nonce), bytearray(sealed), bytearray(aad))
     return None if opened is None else bytes(opened)
+
+
+_FIELD: int = 3329
+"""q of FIPS 203."""
+
+
+@lru_cache(maxsize=256)
+def ml_kem_768_keys(seed: bytes) -> tuple[bytes, bytes]:
+    """Encapsulation key (1184 bytes) and decapsulation key (2400 bytes) of a 64-byte seed `d || z` (FIPS 203)."""
+    encapsulation_key, decapsulation_key = ML_KEM_768.key_derive(seed)
+    return bytes(encapsulation_key), bytes(decapsulation_key)
+
+
+def ml_kem_768_key_is_sound(encapsulation_key: bytes) -> bool:
+    """The modulus check of FIPS 203 section 7.2: every 12-bit coefficient is below q."""
+    for index in range(0, 1152, 3):
+        three = int.from_bytes(encapsulation_key[index : index + 3], "little")
+        if three & 0xFFF >= _FIELD or three >> 12 >= _FIELD:
+            return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def ml_kem_768_encapsulate(encapsulation_key: bytes, randomness: bytes) -> tuple[bytes, bytes]:
+    """Secret (32 bytes) and ciphertext (1088 bytes) for a sound key and 32 bytes of randomness. Remembered."""
+    secret, ciphertext = ML_KEM_768._encaps_internal(encapsulation_key, randomness)
+    return bytes(secret), bytes(ciphertext)
+
+
+@lru_cache(maxsize=256)
+def ml_kem_768_decapsulate(seed: bytes, ciphertext: bytes) -> bytes:
+    """The secret (32 bytes); for a wrong ciphertext of 1088 bytes another one (implicit rejection). Remembered."""
+    return bytes(ML_KEM_768.decaps(ml_kem_768_keys(seed)[1], ciphertext))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Final
 
+from alts_model.connection import Local
 from alts_model.knowledge import Knowledge
-from alts_model.machine import Local, Machine, present
-from alts_model.messages import HUMAN, Agreed, Claim
+from alts_model.machine import Machine
+from alts_model.messages import HUMAN, Agreed, Claim, present
 from alts_model.scenario import HONEST, SessionPlan
 from alts_model.terms import Term
 

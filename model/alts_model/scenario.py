@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from alts_model import terms
+from alts_model.connection import Party
 from alts_model.errors import Refused
 from alts_model.knowledge import Knowledge
-from alts_model.machine import Party
 from alts_model.messages import HUMAN, MACHINE, WORKLOAD
 from alts_model.symbolic import handshake_certificate, master_certificate, verification_key_id
 from alts_model.tables import Role

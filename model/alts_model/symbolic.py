@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from alts_model import terms
-from alts_model.algebra import SALT, TRANSCRIPT_LABEL
+from alts_model.algebra import SALT, TICKET_KEY_LABEL, TICKET_LABEL, TICKET_SECRET_LABELS, TRANSCRIPT_LABEL
+from alts_model.ciphers import X25519_SIZE
 from alts_model.errors import Refused
 from alts_model.messages import (
     Alert,
@@ -18,6 +19,7 @@ from alts_model.messages import (
     RpcRange,
     ServerInit,
 )
+from alts_model.stores import Contents, Session, SessionParty
 from alts_model.tables import REKEY_INTERVAL, Role
 from alts_model.terms import Term, const
 
@@ -29,6 +31,24 @@ def value_of(term: Term) -> object:
     if term.op != "const":
         raise Refused("DECODE_ERROR", "not a constant")
     return term.args[0]
+
+
+def _party_term(party: SessionParty[Term]) -> Term:
+    fields = (
+        party.category,
+        party.identity,
+        party.issuer,
+        party.boundary,
+        party.not_after,
+        party.handshake_revocation_id,
+        party.master_revocation_id,
+    )
+    return terms.make("party", const(fields), party.certificate_digest, party.verification_key_id)
+
+
+def _read_party(term: Term) -> SessionParty[Term]:
+    fields, digest, key_id = term.subterms
+    return SessionParty(*cast(tuple[int, str, str, str, int, int, int], value_of(fields)), digest, key_id)
 
 
 def _names(term: Term) -> tuple[str, ...]:
@@ -251,6 +271,14 @@ class SymbolicAlgebra:
         """Terms are hash-consed: equality is identity."""
         return left is right
 
+    def digest(self, certificate: Term) -> Term:
+        """A hash."""
+        return terms.hash_of(certificate)
+
+    def public(self, private_key: Term) -> Term:
+        """A public key."""
+        return terms.public(private_key)
+
     def dh(self, private_key: Term, public_key: Term) -> Term:
         """Diffie-Hellman."""
         return terms.dh(private_key, public_key)
@@ -258,6 +286,33 @@ class SymbolicAlgebra:
     def is_zero(self, shared: Term) -> bool:
         """The result that a point of low order gives."""
         return shared is terms.ZERO
+
+    def kem_public(self, seed: Term) -> Term:
+        """An encapsulation key."""
+        return terms.kem_public(seed)
+
+    def encapsulate(self, encapsulation_key: Term, randomness: Term) -> tuple[Term, Term] | None:
+        """Every term but an encapsulation key fails the modulus check."""
+        if encapsulation_key.op != "kem_public":
+            return None
+        return terms.kem_secret(encapsulation_key, randomness), terms.kem_ciphertext(encapsulation_key, randomness)
+
+    def decapsulate(self, seed: Term, ciphertext: Term) -> Term:
+        """The secret, or for whatever is no ciphertext under this key a secret that nobody else has."""
+        return terms.decapsulate(seed, ciphertext)
+
+    def join(self, parts: tuple[Term, ...]) -> Term:
+        """A tuple, or the one part."""
+        return parts[0] if len(parts) == 1 else terms.tuple_of(*parts)
+
+    def split(self, share: Term) -> tuple[Term, Term | None]:
+        """The parts of a share of one or two."""
+        return (share.subterms[0], share.subterms[1]) if share.op == "tuple" else (share, None)
+
+    def share_fits(self, share: Term | None, size: int) -> bool:
+        """A share of two parts is one with ML-KEM."""
+        parts = 0 if share is None else 2 if share.op == "tuple" else 1
+        return parts == (0 if size == 0 else 1 if size == X25519_SIZE else 2)
 
     def transcript(self, client_init: Term, server_init: Term) -> Term:
         """SPEC.md 7.1."""
@@ -282,6 +337,42 @@ class SymbolicAlgebra:
     def ticket_authenticator(self, key: Term, label: str, ticket: IssuedTicket[Term] | None) -> Term:
         """SPEC.md 7.6."""
         return terms.hmac(key, terms.tuple_of(const(label), _issued(ticket)))
+
+    def ticket_secret(self, R: Term, maker: Role) -> Term:
+        """SPEC.md 12.3."""
+        return terms.hmac(R, const(TICKET_SECRET_LABELS[maker]))
+
+    def ticket_aad(self, maker: Role, identity: str, resumption_id: bytes, epoch: int) -> Term:
+        """SPEC.md 12.2."""
+        return const((TICKET_LABEL, maker, identity, resumption_id, epoch, 1))
+
+    def ticket_key(self, salt: Term, resumption_key: Term) -> Term:
+        """SPEC.md 12.2."""
+        return terms.expand(terms.extract(salt, resumption_key), const(TICKET_KEY_LABEL), 32)
+
+    def encode_contents(self, contents: Contents[Term]) -> Term:
+        """The inside of a ticket as a term; who is the maker is told by position."""
+        session, maker = contents.session, contents.maker_role
+        ends = (session.client, session.server) if maker == "client" else (session.server, session.client)
+        numbers = const((session.handshake_cipher, contents.created, session.full_handshake))
+        return terms.make("contents", contents.secret, *map(_party_term, ends), numbers)
+
+    def seal_ticket(self, salt: Term, key: Term, plaintext: Term, aad: Term) -> Term:
+        """SPEC.md 12.2."""
+        return terms.tuple_of(salt, terms.sealed(key, aad, plaintext))
+
+    def open_ticket(self, resumption_key: Term, ticket: Term, aad: Term, maker: Role) -> Contents[Term] | None:
+        """SPEC.md 12.2."""
+        if ticket.op != "tuple" or len(ticket.subterms) != 2 or ticket.subterms[1].op != "sealed":
+            return None
+        salt, (key, found_aad, plaintext) = ticket.subterms[0], ticket.subterms[1].subterms
+        if (key, found_aad) != (self.ticket_key(salt, resumption_key), aad) or plaintext.op != "contents":
+            return None
+        secret, own, other, numbers = plaintext.subterms
+        cipher, created, full = cast(tuple[str, int, int], value_of(numbers))
+        ends = (_read_party(own), _read_party(other))
+        client, server = ends if maker == "client" else ends[::-1]
+        return Contents(secret, maker, Session(client, server, cipher, full), created)
 
     def record_position(self, M: Term, sender: Role, counter: int) -> tuple[Term, Term]:
         """AEAD key and nonce of a frame (SPEC.md 8.2)."""

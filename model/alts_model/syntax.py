@@ -6,7 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-IMPLEMENTED_HANDSHAKE_CIPHERS: Final = ("X25519_STATIC_SHA256",)
+from alts_model.ciphers import CIPHERS, STATIC
+
+IMPLEMENTED_HANDSHAKE_CIPHERS: Final = tuple(CIPHERS)
+DEFAULT_HANDSHAKE_CIPHERS: Final = (STATIC,)
+"""What is offered, allowed and written into certificates unless something else is asked for (HS-10)."""
 IMPLEMENTED_RECORD_PROTOCOLS: Final = ("ALTSRP_GCM_AES128_REKEY",)
 ENCRYPTING_RECORD_PROTOCOLS: Final = frozenset({"ALTSRP_GCM_AES128_REKEY"})
 

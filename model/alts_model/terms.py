@@ -45,11 +45,30 @@ PAIRING: Final = frozenset(
         "certificate_body",
         "master",
         "master_body",
+        "contents",
+        "party",
     }
 )
 """Operators that anybody may build and take apart."""
 
-ONE_WAY: Final = frozenset({"public", "hash", "extract", "expand", "hmac", "cut", "xor", "sign", "aead"})
+ONE_WAY: Final = frozenset(
+    {
+        "public",
+        "hash",
+        "extract",
+        "expand",
+        "hmac",
+        "cut",
+        "xor",
+        "sign",
+        "aead",
+        "sealed",
+        "kem_public",
+        "kem_ciphertext",
+        "kem_secret",
+        "kem_rejected",
+    }
+)
 """Operators that anybody may build from their arguments."""
 
 
@@ -133,6 +152,33 @@ def hmac(key: Term, data: Term) -> Term:
 def aead(key: Term, nonce: Term, plaintext: Term) -> Term:
     """Authenticated encryption."""
     return make("aead", key, nonce, plaintext)
+
+
+def sealed(key: Term, aad: Term, plaintext: Term) -> Term:
+    """Authenticated encryption of a ticket: the nonce is fixed, associated data are not."""
+    return make("sealed", key, aad, plaintext)
+
+
+def kem_public(seed: Term) -> Term:
+    """The encapsulation key of a seed."""
+    return make("kem_public", seed)
+
+
+def kem_ciphertext(encapsulation_key: Term, randomness: Term) -> Term:
+    """What encapsulation sends."""
+    return make("kem_ciphertext", encapsulation_key, randomness)
+
+
+def kem_secret(encapsulation_key: Term, randomness: Term) -> Term:
+    """What encapsulation keeps."""
+    return make("kem_secret", encapsulation_key, randomness)
+
+
+def decapsulate(seed: Term, ciphertext: Term) -> Term:
+    """The secret that was encapsulated for this seed, else (implicit rejection) one that only its owner can compute."""
+    if ciphertext.op == "kem_ciphertext" and ciphertext.subterms[0] is kem_public(seed):
+        return kem_secret(*ciphertext.subterms)
+    return make("kem_rejected", seed, ciphertext)
 
 
 def cut(data: Term, start: int, end: int) -> Term:

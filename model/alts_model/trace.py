@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from alts_model.machine import present
-from alts_model.messages import ClientInit, Finished, ServerInit
+from alts_model.messages import ClientInit, Finished, ServerInit, present
 from alts_model.terms import Term, show
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import pytest
 
 from alts_model.errors import Refused
 from alts_model.explorer import Explorer, Move, Result, client_inits, explore
-from alts_model.machine import present
-from alts_model.messages import Claim
+from alts_model.messages import Claim, present
 from alts_model.properties import PROPERTIES, Made, check_secrecy
 from alts_model.scenario import FRONTEND, World, scenarios
 from alts_model.terms import show

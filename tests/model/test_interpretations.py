@@ -8,10 +8,11 @@ import hmac
 import pytest
 
 from alts_model.codec import frame
+from alts_model.connection import Local, Outcome
 from alts_model.explorer import Explorer
 from alts_model.knowledge import Knowledge
-from alts_model.machine import Local, Machine, Outcome, present
-from alts_model.messages import INPUT_OF_MESSAGE, Agreed
+from alts_model.machine import Machine
+from alts_model.messages import INPUT_OF_MESSAGE, Agreed, present
 from alts_model.primitives import x25519
 from alts_model.scenario import scenarios
 from alts_model.symbolic import SymbolicAlgebra

@@ -1,0 +1,397 @@
+"""The services over the network, in one loop: authentication, refusals, a service that is away, what is reported."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.message import Message
+
+from alts import Category, Credential, ErrorCode, PeerViolation
+from alts.policy import open_policy
+from alts.revocation import open_revocations
+from alts.services import (
+    AddressBook,
+    CaCore,
+    CaService,
+    CaSettings,
+    ClusterCore,
+    ClusterService,
+    ClusterSettings,
+    Cost,
+    CrlCore,
+    CrlService,
+    CrlSettings,
+    IssuerLink,
+    Machine,
+    MayRun,
+    NodeAgent,
+    RequestRefused,
+    Service,
+    SigningCore,
+    Status,
+    Tenant,
+    call,
+    copy_trust,
+    found,
+    login,
+    prove_machine,
+    read_bundle,
+    request_master,
+    revocation_signer,
+    serve,
+    signing_service,
+    totp_code,
+)
+from alts.services._machine import together
+from alts.services.cli import SYSTEM
+from alts.services.cli._clear import channel_in_clear, serve_in_clear
+from alts_schema.issuance_pb2 import (
+    POLICY,
+    REVOCATIONS,
+    AssignmentsRequest,
+    EnrolRequest,
+    FetchFileRequest,
+    GrantRangeRequest,
+    RenewMachineRequest,
+    RevokeRequest,
+    RotateRequest,
+    ScheduleRequest,
+    SignedMaster,
+    StopRequest,
+)
+from tests.impl.aio_tools import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from alts.services import CredentialHolder, Remote
+
+HOST, PASSWORD, OPERATOR = "127.0.0.1", "correct horse battery staple", "corp/olga"
+
+
+class Realm:
+    """A founded realm whose services can be started and stopped one by one, in this process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.anchors = found(root / "realm", "realm", SYSTEM)
+        self.book = AddressBook(root / "book.json")
+        self.machines: dict[str, Machine | Tenant] = {}
+        self.servers: dict[str, Any] = {}
+        self.loops: list[asyncio.Future[None]] = []
+        self.cores: list[Any] = []
+
+    def machine(self, name: str) -> Machine:
+        machine = Machine(self.root / "realm" / name, SYSTEM, self.book)
+        self.machines[name] = machine
+        return machine
+
+    async def listen(self, name: str, service: Service, holder: CredentialHolder) -> None:
+        self.servers[name] = server = await serve([service], HOST, 0, holder)
+        self.book.enter(name, f"{HOST}:{server.port}")
+
+    async def stop(self, name: str) -> None:
+        server = self.servers.pop(name)
+        server.close()
+        await server.wait_closed()
+
+    def background(self, *loops: Any) -> None:
+        self.loops.append(asyncio.ensure_future(together(*loops)))
+
+    async def signing(self) -> None:
+        machine = self.machines.get("signing") or self.machine("signing")
+        self.signing_core = SigningCore(self.root / "realm/signing/service.sqlite", SYSTEM.clock, SYSTEM.random)
+        self.cores.append(self.signing_core)
+        await self.listen("signing", signing_service(self.signing_core, machine.still_trusts), machine.holder)
+
+    async def crl(self) -> None:
+        machine = self.machine("crl")
+        key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex((self.root / "realm/crl/revocation.key").read_text()))
+        settings = CrlSettings((self.anchors.services["ca"], self.anchors.services["cluster-master"]), (OPERATOR,))
+        self.crl_core = CrlCore(self.root / "realm/crl/service.sqlite", SYSTEM.clock, revocation_signer(key), settings)
+        self.cores.append(self.crl_core)
+        self.crl_service = CrlService(self.crl_core, machine.beliefs, machine.still_trusts)
+        await self.listen("crl", self.crl_service.service, machine.holder)
+
+    async def ca(self) -> None:
+        machine = self.machine("ca")
+        settings = CaSettings(cost=Cost(n=2, r=8, p=1))
+        path = self.root / "realm/ca/service.sqlite"
+        self.ca_core = CaCore(path, machine.identity, SYSTEM.clock, SYSTEM.random, settings)
+        self.cores.append(self.ca_core)
+        signing, crl = machine.remote("SigningService", "signing"), machine.remote("RevocationService", "crl")
+        self.ca_link = IssuerLink(self.ca_core.issuing, signing, crl)
+        self.ca_service = CaService(self.ca_core, self.ca_link, machine.still_trusts)
+        await self.listen("ca", self.ca_service.service, machine.holder)
+        plain, port = await serve_in_clear(self.ca_service.enrolment, HOST, 0)
+        self.servers["enrolment"] = plain
+        self.book.enter("enrolment", f"{HOST}:{port}")
+
+    async def enrol(self, identity: str, folder: str, *, export: bool = False) -> Machine:
+        copy_trust(self.root / "realm/trust", self.root / folder / "trust")
+        machine = self.machines[folder] = Machine(self.root / folder, SYSTEM, self.book, export=export)
+        channel = channel_in_clear(*self.book.find("enrolment"))
+        try:
+            await machine.enrol(self.ca_core.add_token(identity), channel)
+        finally:
+            channel.close()
+        return machine
+
+    async def cluster(self) -> None:
+        await self.enrol(self.anchors.services["cluster-master"], "cluster-machine", export=True)
+        tenant = self.machines["cluster-master"] = Tenant(self.root / "cluster-machine", SYSTEM, self.book)
+        settings = ClusterSettings("cell-1", ("prod/**",), (MayRun(OPERATOR, "prod/**"),), (OPERATOR,))
+        core = ClusterCore(self.root / "cluster.sqlite", tenant.identity, SYSTEM.clock, SYSTEM.random, settings)
+        self.cores.append(core)
+        signing, crl = tenant.remote("SigningService", "signing"), tenant.remote("RevocationService", "crl")
+        link = IssuerLink(core.issuing, signing, crl)
+        service = ClusterService(core, link, tenant.still_trusts)
+        await service.rotate()
+        await self.listen("cluster-master", service.service, tenant.holder)
+        self.background(link.keep_reporting(0.05))
+
+    async def login(self, machine: Machine, name: str = "olga") -> Credential:
+        secret = self.ca_core.add_user(name, f"corp/{name}", PASSWORD)
+        return await login(
+            machine.remote("InternalCa", "ca"),
+            self.anchors.services["ca"],
+            SYSTEM,
+            name=name,
+            identity=f"corp/{name}",
+            password=PASSWORD,
+            code=totp_code(secret, int(time.time())),
+        )
+
+    def as_person(self, machine: Machine, credential: Credential) -> Machine:
+        """Let the machine's calls be a person's from now on."""
+        machine.holder.update(credential)
+        return machine
+
+
+@contextlib.asynccontextmanager
+async def realm_at(root: Path) -> AsyncIterator[Realm]:
+    realm = Realm(root)
+    try:
+        yield realm
+    finally:
+        for loop in realm.loops:
+            loop.cancel()
+        await asyncio.gather(*realm.loops, return_exceptions=True)
+        for machine in realm.machines.values():
+            machine.close()
+        for name in list(realm.servers):
+            await realm.stop(name)
+        for core in realm.cores:
+            core.close()
+
+
+async def refused(remote: Remote, method: str, request: Message) -> Status:
+    with pytest.raises(RequestRefused) as caught:
+        await remote.call(method, request)
+    return caught.value.status
+
+
+@pytest.mark.req("ISSUE-6", "ISSUE-1", "ISSUE-2", "TRUST-1", "TRUST-3")
+def test_enrolment_renewal_login_and_who_may_call_what(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            desk = await realm.enrol("machines/desk", "desk")
+            ca, name = desk.remote("InternalCa", "ca"), realm.anchors.services["ca"]
+            new = desk.agent.new_key("machines/desk")
+            stale = RenewMachineRequest(key=prove_machine(new, name, bytes(32)))
+            assert await refused(ca, "RenewMachine", stale) is Status.UNAUTHENTICATED, "of another connection"
+            request = RenewMachineRequest(key=prove_machine(new, name, await ca.binding()))
+            signed: SignedMaster = await ca.call("RenewMachine", request)
+            before = desk.agent.credential()
+            desk.agent.install(new, signed.certificate, name)
+            desk.rotate_handshake()
+            assert desk.holder.configuration.credential.parsed.signed.master != before.parsed.signed.master
+            crl = desk.remote("RevocationService", "crl")
+            assert await refused(crl, "GrantRange", GrantRangeRequest(count=1)) is Status.PERMISSION_DENIED
+            assert await refused(crl, "Revoke", RevokeRequest(revocation_ids=[2 << 56])) is Status.PERMISSION_DENIED
+            assert await refused(crl, "FetchFile", FetchFileRequest()) is Status.INVALID_ARGUMENT
+            olga = await realm.login(desk)
+            assert (olga.identity, olga.peer.issuer) == (OPERATOR, name)
+            issuers = [issuer for _, issuer in realm.signing_core.issued()]
+            assert issuers.count(name) == 3
+            person = realm.as_person(desk, olga)
+            humans = person.remote("InternalCa", "ca")
+            key = prove_machine(new, name, await humans.binding())
+            assert await refused(humans, "RenewMachine", RenewMachineRequest(key=key)) is Status.PERMISSION_DENIED
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("ISSUE-1", "ISSUE-3")
+def test_a_service_that_is_away_delays_and_loses_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            desk = await realm.enrol("machines/desk", "desk")
+            await realm.stop("signing")
+            with pytest.raises(RequestRefused) as caught:
+                await realm.login(desk)
+            assert caught.value.status is Status.UNAVAILABLE
+            assert len(realm.ca_core.issuing.unanswered()) == 1
+            await realm.signing()
+            await realm.ca_service.recover()
+            assert realm.ca_core.issuing.unanswered() == []
+            assert {certificate for certificate, _ in realm.signing_core.issued()} >= {
+                certificate for _, certificate in realm.ca_core.issuing.certificates()
+            }
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("ISSUE-7", "ISSUE-9", "CRED-6", "REVOKE-4", "REVOKE-5", "TRUST-9")
+def test_a_workload_from_its_scheduling_to_its_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            await realm.cluster()
+            node = await realm.enrol("machines/node-1", "node-1")
+            desk = await realm.enrol("machines/desk", "desk")
+            person = realm.as_person(desk, await realm.login(desk))
+            cluster = person.remote("ClusterMaster", "cluster-master")
+            wrong = ScheduleRequest(request_id=bytes(16), identity="dev/a", node="machines/node-1")
+            assert await refused(cluster, "Schedule", wrong) is Status.PERMISSION_DENIED
+            right = ScheduleRequest(request_id=bytes(16), identity="prod/a", node="machines/node-1")
+            workload = (await cluster.call("Schedule", right)).workload
+            assert await refused(cluster, "Assignments", AssignmentsRequest()) is Status.PERMISSION_DENIED
+
+            folder = tmp_path / "workloads"
+            folder.mkdir(mode=0o700)
+            agent = NodeAgent(folder, node.remote("ClusterMaster", "cluster-master"))
+            realm.background(agent.loop(0.05))
+            await until(lambda: (folder / workload / "credential").exists())
+            first = read_bundle(folder / workload)
+            assert first.identity == "prod/a"
+            assert (await cluster.call("Rotate", RotateRequest())).epoch == 2
+            await until(lambda: read_bundle(folder / workload).certificate != first.certificate)
+            assert [key.epoch for key in read_bundle(folder / workload).resumption_keys] == [1, 2]
+            await until(lambda: len(realm.crl_core.find("prod/a")) == 2)
+            await cluster.call("Stop", StopRequest(workload=workload))
+            await until(lambda: not (folder / workload).exists())
+            await until(lambda: realm.machines["crl"].beliefs.sequence(REVOCATIONS) == 2)
+            newest = realm.crl_core.publication()
+            assert newest is not None
+            _, revoked = open_revocations(newest.content, [realm.anchors.revocation_key])
+            assert list(revoked) == realm.crl_core.find("prod/a")[1:]
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("REVOKE-6", "TRUST-9")
+def test_a_revoked_caller_is_refused_on_its_live_connection_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            desk = await realm.enrol("machines/desk", "desk")
+            other = await realm.enrol("machines/other", "other")
+            person = realm.as_person(other, await realm.login(other))
+            crl = desk.remote("RevocationService", "crl")
+            files = FetchFileRequest(kind=POLICY)
+            answer = await crl.call("FetchFile", files)
+            assert open_policy(answer.content, [realm.anchors.policy_key])[0].sequence == answer.sequence == 1
+            binding = await crl.binding()
+            operator = person.remote("RevocationService", "crl")
+            number = desk.agent.credential().peer.revocation_ids[1]
+            assert (await operator.call("Revoke", RevokeRequest(revocation_ids=[number]))).sequence == 2
+            assert await refused(crl, "FetchFile", files) is Status.UNAUTHENTICATED
+            assert await crl.binding() == binding, "the connection is the one from before"
+            crl.close()
+            with pytest.raises(PeerViolation) as caught:
+                await crl.call("FetchFile", files)
+            assert caught.value.alert_code == ErrorCode.CERTIFICATE_REVOKED
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("TRUST-2", "TRUST-1")
+def test_an_address_proves_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            desk = await realm.enrol("machines/desk", "desk")
+            realm.book.enter("ca", "{}:{}".format(*realm.book.find("crl")))
+            with pytest.raises(PeerViolation) as caught:
+                await desk.remote("InternalCa", "ca").binding()
+            assert caught.value.code is ErrorCode.WRONG_IDENTITY
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("POLICY-3", "ISSUE-2", "POLICY-2")
+def test_a_person_may_have_anything_signed_and_gains_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            desk = await realm.enrol("machines/desk", "desk")
+            person = realm.as_person(desk, await realm.login(desk, "mallory"))
+            signing = person.remote("SigningService", "signing")
+            for claimed in ("corp/mallory", "realm/ca"):
+                options: Any = {"category": Category.MACHINE, "identity": "realm/ca", "lifetime": 1000}
+                if claimed == "realm/ca":
+                    with pytest.raises(RequestRefused, match="another requester"):
+                        await request_master(signing, claimed, SYSTEM, **options)
+                    continue
+                master = await request_master(signing, claimed, SYSTEM, **options)
+                body = master.body
+                assert (body.issuer, body.identity) == ("corp/mallory", "realm/ca")
+                assert not desk.beliefs.trust.policy.allows(body.issuer, Category.MACHINE, body.identity)
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("ISSUE-6")
+def test_what_a_stranger_says_in_clear_goes_no_further(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.ca()  # nobody else is there, and nobody else is asked
+            channel = channel_in_clear(*realm.book.find("enrolment"))
+            for request in (EnrolRequest(), EnrolRequest(token_id=bytes(16), nonce=bytes(32), mac=bytes(32))):
+                with pytest.raises(RequestRefused) as caught:
+                    await call(channel, "Enrolment", "Enrol", request, 10)
+                assert caught.value.status in (Status.INVALID_ARGUMENT, Status.UNAUTHENTICATED)
+            channel.close()
+
+    asyncio.run(main())
+
+
+def test_an_internal_error_says_nothing_to_the_caller(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(request: Any, caller: Any) -> Message:
+        raise ZeroDivisionError("private detail")
+
+    async def main() -> None:
+        service = Service("Enrolment", {"Enrol": fail}, protected=False)
+        server, port = await serve_in_clear(service, HOST, 0)
+        channel = channel_in_clear(HOST, port)
+        with pytest.raises(RequestRefused) as caught:
+            await call(channel, "Enrolment", "Enrol", EnrolRequest(), 10)
+        assert caught.value.status is Status.INTERNAL
+        assert "private" not in caught.value.detail
+        channel.close()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(main())
+    assert "private detail" in caplog.text

@@ -21,12 +21,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from .._config import Credential
 from .._errors import ConfigurationError, PeerViolation
 from .._issuer import Issuer, MasterKey, Realm, SigningService
-from .._messages import IDENTITY, SEGMENT
+from .._messages import IDENTITY, RESUMPTION_ID_SIZE, SEGMENT
 from .._trust import CATEGORY_SHIFT, HUMAN_LIFETIME, Category, Policy, Rule, Trust, parse_certificate
-from . import _files
+from . import _files, _resumption_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .._tickets import ResumptionKeys
 
 FORMAT = 1
 """Version of every JSON file of a realm directory."""
@@ -249,6 +251,45 @@ class RealmDirectory:
             revoked = _read_revoked(path) | {revocation_id}
             _write_json(path, {"revoked": [f"{number:016x}" for number in sorted(revoked)]})
         return dataclasses.replace(self, revoked=revoked)
+
+    def resumption_keys(self, identity: str) -> ResumptionKeys | None:
+        """Load the resumption keys of an identity; None if it has none, and so resumes nothing (CRED-3).
+
+        Raises:
+            ConfigurationError: the file is damaged or too open.
+        """
+        found = _resumption_keys.read(self.path, identity, version=FORMAT)
+        return None if found is None else found.keys
+
+    def rotate_resumption_key(
+        self, identity: str, *, clock: Callable[[], float], random: Callable[[int], bytes]
+    ) -> ResumptionKeys:
+        """Add an epoch to the resumption keys of an identity, or make its first, with its IDR (ISSUE-8, ISSUE-9).
+
+        An older epoch is kept while tickets under it can live, at most 8 in all; on disk before it is returned.
+
+        Args:
+            identity: of a credential in the realm.
+            clock: returns seconds since the epoch.
+            random: returns that many unpredictable bytes.
+
+        Raises:
+            ConfigurationError: no credential has that identity, or a file is damaged or cannot be written.
+        """
+        described = [self.path / "credentials" / name / "credential.json" for name in self.names()]
+        held = sorted({str(_read_json(path, "identity", "category")["identity"]) for path in described})
+        if identity not in held:
+            there = ", ".join(held) or "none"
+            raise ConfigurationError(f"{self.path}: no credential is for {identity!r}; identities: {there}")
+        now = int(clock())
+        with _files.locked(self.path):
+            old = _resumption_keys.read(self.path, identity, version=FORMAT)
+            key = random(_files.KEY_SIZE)
+            made = (
+                old.rotated(key, now) if old else _resumption_keys.new(identity, random(RESUMPTION_ID_SIZE), key, now)
+            )
+            _resumption_keys.write(self.path, made, version=FORMAT)
+        return made.keys
 
     def _folder(self, name: str) -> Path:
         _check_name(name, "name of the credential")

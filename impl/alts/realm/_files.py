@@ -94,9 +94,11 @@ def read_key(path: Path, *, private: bool = True) -> bytes:
     return key
 
 
-def read_json(path: Path, keys: set[str], *, version: int, limit: int = MAX_FILE_SIZE) -> dict[str, Any]:
+def read_json(
+    path: Path, keys: set[str], *, version: int, limit: int = MAX_FILE_SIZE, private: bool = False
+) -> dict[str, Any]:
     """Return a JSON object that has exactly `keys`, and `format` with the value `version`. Errors as in `read`."""
-    data = read(path, limit=limit)
+    data = read(path, limit=limit, private=private)
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:

@@ -36,12 +36,13 @@ def describe_credential(name: str, credential: Credential, realm: RealmDirectory
     Args:
         name: of the credential.
         credential: loaded from `realm`.
-        realm: whose trust judges.
+        realm: whose trust judges, and whose resumption keys are named.
         now: seconds since the epoch.
     """
     cert = credential.parsed
     body, master = cert.body, cert.master_body
     category = Category(int(body.category))
+    keys = realm.resumption_keys(body.identity)
     verification: dict[str, Any] = {"result": "valid"}
     try:
         # a human is only ever a client, the others may be either (SPEC 4.9, step 5)
@@ -56,6 +57,7 @@ def describe_credential(name: str, credential: Credential, realm: RealmDirectory
         "issuer": master.issuer,
         "boundary": body.boundary,
         "handshake_ciphers": list(body.handshake_ciphers),
+        "resumption": {"id": keys.resumption_id.hex(), "epochs": keys.epochs} if keys else None,
         "handshake_certificate": {
             "sha256": hashlib.sha256(credential.certificate).hexdigest(),
             "size": len(credential.certificate),
@@ -94,11 +96,14 @@ def credential_text(document: Mapping[str, Any]) -> str:
     handshake, master = document["handshake_certificate"], document["master_certificate"]
     found = document["verification"]
     verdict = found["result"] if found["result"] == "valid" else f"{found['result']}: {found['detail']}"
+    keys = document["resumption"]
+    resumption = f"ID {keys['id']}, epochs {', '.join(map(str, keys['epochs']))}" if keys else "no key"
     rows = [
         ("identity", f"{document['identity']} ({document['category']})"),
         ("issuer", document["issuer"]),
         ("boundary", document["boundary"] or "none"),
         ("ciphers", ", ".join(document["handshake_ciphers"])),
+        ("resumption", resumption),
         ("handshake cert", f"sha256 {handshake['sha256']}"),
         ("  validity", _validity(handshake)),
         ("  revocation ID", handshake["revocation_id"]),

@@ -21,7 +21,7 @@ _SHOW_FORMAT = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `init`, `issue` and `show` to `parser`."""
+    """Add `init`, `issue`, `resumption-key` and `show` to `parser`."""
     commands = parser.add_subparsers(dest="pki_command", required=True, metavar="COMMAND")
 
     init = commands.add_parser("init", help="make a realm directory with a fresh Signing Service")
@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     issue.add_argument("--boundary", default="", help="physical boundary (default: none known)")
     issue.add_argument("--issuer", help="who asks the Signing Service (default: as the realm's first policy has it)")
 
+    key = commands.add_parser("resumption-key", help="give an identity a resumption key, or the next one")
+    key.add_argument("directory", type=Path, metavar="DIR")
+    key.add_argument("identity", metavar="IDENTITY", help="that a credential of the realm is for")
+
     show = commands.add_parser("show", help="print certificates for people, and what a peer would make of them")
     show.add_argument("directory", type=Path, metavar="DIR")
     show.add_argument("name", nargs="?", metavar="NAME", help="one credential (default: all)")
@@ -54,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
             return _init(args)
         if args.pki_command == "issue":
             return _issue(args)
+        if args.pki_command == "resumption-key":
+            return _resumption_key(args)
         return _show(args)
     except ConfigurationError as error:
         print(f"alts pki {args.pki_command}: {error}", file=sys.stderr)
@@ -83,6 +89,15 @@ def _issue(args: argparse.Namespace) -> int:
         issuer=args.issuer,
     )
     print(f"issued {args.name}: {args.category} {credential.identity}")
+    return EXIT_OK
+
+
+def _resumption_key(args: argparse.Namespace) -> int:
+    realm = RealmDirectory.load(args.directory)
+    keys = realm.rotate_resumption_key(args.identity, clock=time.time, random=os.urandom)
+    made, kept = keys.epochs[-1], keys.epochs[:-1]
+    older = f"; still opens {', '.join(map(str, kept))}" if kept else ""
+    print(f"resumption key of {args.identity}: ID {keys.resumption_id.hex()}, epoch {made}{older}")
     return EXIT_OK
 
 

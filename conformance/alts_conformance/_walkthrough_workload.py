@@ -22,8 +22,8 @@ import grpclib.server
 from google.protobuf.wrappers_pb2 import StringValue
 
 from alts import PeerViolation, Resumption
-from alts.grpclib_adapter import negotiated_of, peer_of
-from alts.services import FileHolder, serve
+from alts.grpclib_adapter import negotiated_of, peer_of, serve
+from alts.services import FileHolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ async def _main(name: str, credential: Path, trust: Path, allowed: Sequence[str]
         print(json.dumps({"refused": code}), flush=True)
 
     orders = Orders(name, frozenset(allowed))
-    server = await serve([orders], "127.0.0.1", 0, holder, on_handshake_failure=refused)
+    server = await serve([orders], "127.0.0.1", 0, configuration=holder, on_handshake_failure=refused)
     print(json.dumps({"ready": True, "port": server.port, "pid": os.getpid()}), flush=True)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

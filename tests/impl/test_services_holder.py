@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alts import ConfigurationError, Credential, ErrorCode, PeerViolation, Realm, Resumption, ResumptionKeys, UsageError
-from alts.aio import create_connection
+from alts.aio import create_connection, create_server
 from alts.policy import SignedFileRefused, compile_policy, read_document
 from alts.revocation import compile_revocations
 from alts.services import (
@@ -26,7 +26,6 @@ from alts.services import (
     FileHolder,
     bundle_of,
     copy_trust,
-    create_server,
     found,
     open_bundle,
     read_bundle,
@@ -90,7 +89,9 @@ async def attempt(port: int, holder: CredentialHolder, **options: Any) -> tuple[
 
 
 async def server_of(holder: CredentialHolder, failures: Failures) -> Any:
-    return await create_server(Recorder, HOST, 0, holder, environment=ENVIRONMENT, on_handshake_failure=failures)
+    return await create_server(
+        Recorder, HOST, 0, configuration=holder, environment=ENVIRONMENT, on_handshake_failure=failures
+    )
 
 
 async def end(server: Any) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
 
 from alts import Category, Credential, ErrorCode, PeerViolation
+from alts.grpclib_adapter import serve
 from alts.policy import open_policy
 from alts.revocation import open_revocations
 from alts.services import (
@@ -43,7 +44,6 @@ from alts.services import (
     read_bundle,
     request_master,
     revocation_signer,
-    serve,
     signing_service,
     totp_code,
 )
@@ -93,7 +93,7 @@ class Realm:
         return machine
 
     async def listen(self, name: str, service: Service, holder: CredentialHolder) -> None:
-        self.servers[name] = server = await serve([service], HOST, 0, holder)
+        self.servers[name] = server = await serve([service], HOST, 0, configuration=holder)
         self.book.enter(name, f"{HOST}:{server.port}")
 
     async def stop(self, name: str) -> None:

@@ -2,8 +2,8 @@
 
 The cores (`SigningCore`, `CaCore`, `CrlCore`, `ClusterCore`, `AgentCore`) decide and keep, with injected clock and
 randomness and no network; `alts.services.cli` runs them as processes over our own ALTS. A process that is given
-credentials uses `FileHolder` with `serve`, `create_server` and `RotatingChannel`: new handshakes take what is there by
-then, and what runs is not touched.
+credentials passes a `FileHolder` for the configuration of its servers and channels: new handshakes take what is there
+by then, and what runs is not touched.
 """
 
 from ._agent import AgentCore, AgentSettings, NewKey, prove_machine
@@ -16,7 +16,7 @@ from ._cluster import ClusterCore, ClusterSettings, MayRun
 from ._crl import CrlCore, CrlSettings, Publication
 from ._errors import RequestRefused, Status, StoreError
 from ._found import default_policy, found, revocation_signer, services_of
-from ._holder import CredentialHolder, RotatingChannel, RotatingServer, create_server, serve
+from ._holder import CredentialHolder, RotatingChannel
 from ._issuers import CaService, ClusterService, IssuerLink
 from ._issuing import Issuing, Pending
 from ._machine import Machine, Tenant
@@ -59,7 +59,6 @@ __all__ = [
     "Remote",
     "RequestRefused",
     "RotatingChannel",
-    "RotatingServer",
     "Service",
     "SigningCore",
     "Status",
@@ -72,7 +71,6 @@ __all__ = [
     "check_proof",
     "connector",
     "copy_trust",
-    "create_server",
     "default_policy",
     "enrolment_binding",
     "enrolment_request_mac",
@@ -87,7 +85,6 @@ __all__ = [
     "read_bundle",
     "request_master",
     "revocation_signer",
-    "serve",
     "services_of",
     "signing_service",
     "totp_code",

@@ -1,29 +1,21 @@
 """The credential that new handshakes use, and can be exchanged while connections live on (CRED-6, ISSUE-8).
 
-A `Configuration` never changes. A `CredentialHolder` has the present one; servers and channels of this module ask it at
-each handshake.
+A `Configuration` never changes. A `CredentialHolder` has the present one; it is given to servers and channels of
+`alts.aio` and `alts.grpclib_adapter` in place of a configuration, and they ask it at each handshake.
 """
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import grpclib.client
 
 from .. import aio, grpclib_adapter
 from .._config import Configuration
-from .._errors import ErrorCode, PeerViolation, UsageError
-from .._table import Role
-from ..aio._link import Link
-from ..aio._server import Server as _Listener
+from .._errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from grpclib._typing import IServable
-    from grpclib.protocol import H2Protocol
+    from collections.abc import Collection
 
     from .._config import Credential, Environment
     from .._resumption import Resumption
@@ -68,57 +60,18 @@ class CredentialHolder:
             raise UsageError("no credential was provisioned yet")
         return self._configuration
 
-
-async def create_server(
-    protocol_factory: Callable[[], asyncio.BaseProtocol],
-    host: str,
-    port: int,
-    holder: CredentialHolder,
-    *,
-    environment: Environment = aio.SYSTEM,
-    handshake_timeout: float = aio.HANDSHAKE_TIMEOUT,
-    max_concurrent_handshakes: int = aio.MAX_CONCURRENT_HANDSHAKES,
-    on_handshake_failure: Callable[[Exception, Any], None] = aio.log_handshake_failure,
-) -> _Listener:
-    """Listen like `alts.aio.create_server`, each handshake with the configuration that the holder has by then."""
-    server = _Listener(max_concurrent_handshakes, on_handshake_failure)
-
-    def link() -> Link:
-        return Link(Role.SERVER, protocol_factory, holder.configuration, environment, handshake_timeout, server)
-
-    server.attach(await asyncio.get_running_loop().create_server(link, host, port))
-    return server
-
-
-class RotatingServer(grpclib_adapter.Server):
-    """A grpclib server over ALTS whose credential may change while it serves; made by `serve`."""
-
-    async def start_holder(self, host: str, port: int, holder: CredentialHolder, **options: Any) -> None:
-        """Listen; see `create_server`."""
-        if self._server is not None:
-            raise UsageError("the server is started already")
-        self._server = self._listener = await create_server(self._protocol_factory, host, port, holder, **options)
-        self._server_closed_fut = asyncio.get_running_loop().create_future()
-
-
-async def serve(
-    handlers: Collection[IServable], host: str, port: int, holder: CredentialHolder, **options: Any
-) -> RotatingServer:
-    """Serve grpclib handlers over ALTS with the holder's credentials; the options are those of `create_server`."""
-    server = RotatingServer(handlers)
-    await server.start_holder(host, port, holder, **options)
-    return server
+    def __call__(self) -> Configuration:
+        """The same, as servers and channels ask for it (`alts.aio.ConfigurationSource`)."""
+        return self.configuration
 
 
 class RotatingChannel(grpclib_adapter.Channel):
-    """A grpclib channel that connects with the configuration that the holder has by then.
-
-    If the server attached a ticket that cannot be used, it connects once more, in full (RES-8).
+    """A grpclib channel that tells which connection a call goes over, for proofs of possession.
 
     Args:
         host: of the server.
         port: of the server.
-        holder: of the client's credential.
+        holder: of the client's credential; asked at each handshake.
         targets: identities that the server must have one of.
         environment: clock and randomness.
     """
@@ -131,20 +84,7 @@ class RotatingChannel(grpclib_adapter.Channel):
         targets: Collection[str],
         environment: Environment = aio.SYSTEM,
     ) -> None:
-        super().__init__(
-            host, port, configuration=holder.configuration, environment=environment, target_identities=targets
-        )
-        self._holder = holder
-
-    async def _create_connection(self) -> H2Protocol:
-        self._alts_configuration = self._holder.configuration
-        try:
-            return await super()._create_connection()
-        except PeerViolation as violation:
-            if violation.code is not ErrorCode.TICKET_REFUSED:
-                raise
-        self._alts_configuration = dataclasses.replace(self._holder.configuration, resumption=None)
-        return await super()._create_connection()
+        super().__init__(host, port, configuration=holder, environment=environment, target_identities=targets)
 
     async def connect(self) -> bytes:
         """Connect if there is no live connection, and return the transcript hash of the connection, 32 bytes."""

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from ..._config import Environment
 from ..._errors import AltsError, ConfigurationError
 from ..._messages import PATTERN
+from ...grpclib_adapter import serve
 from ...realm import _files
 from .._book import AddressBook, parse_address
 from .._ca import Token
-from .._holder import serve
 from .._machine import Machine, Tenant, together
 from ._clear import serve_in_clear
 
@@ -149,7 +149,7 @@ async def run_service(
     try:
         if services:
             host, port = args.listen
-            protected = await serve(services, host, port, machine.holder, environment=machine.environment)
+            protected = await serve(services, host, port, configuration=machine.holder, environment=machine.environment)
             servers.append(protected)
             bound[name] = _written(host, protected.port)
         if clear is not None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from .._config import Configuration
 from .._errors import ConfigurationError
-from .._messages import HANDSHAKE_CIPHERS
+from .._messages import DEFAULT_HANDSHAKE_CIPHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .._config import Credential
+    from .._resumption import Resumption
     from .._trust import Trust
 
 
@@ -29,19 +30,37 @@ class Identities:
     configurations: Mapping[str, Configuration]
 
     @classmethod
-    def of(cls, default: Credential, others: Iterable[Credential], trust: Trust) -> Identities:
+    def of(
+        cls,
+        default: Credential,
+        others: Iterable[Credential],
+        trust: Trust,
+        *,
+        ciphers: Sequence[str] = DEFAULT_HANDSHAKE_CIPHERS,
+        resumption: Mapping[str, Resumption] | None = None,
+    ) -> Identities:
         """Collect credentials. Of several with one identity the default comes first, then the order of `others`.
 
+        Args:
+            default: of the identity that speaks where a request names none.
+            others: further ones.
+            trust: what all believe.
+            ciphers: allowed ones, in order of preference; an identity has those that its certificate lists (SPEC 6.1).
+            resumption: keys and caches by identity; what is not in it makes full handshakes only.
+
         Raises:
-            ConfigurationError: a certificate lists no handshake cipher of this version.
+            ConfigurationError: a cipher is unknown, or a certificate lists none of them.
         """
+        states = resumption or {}
         configurations: dict[str, Configuration] = {}
         for credential in (default, *others):
             if credential.identity in configurations:
                 continue
             listed = credential.parsed.body.handshake_ciphers
-            ciphers = tuple(cipher for cipher in HANDSHAKE_CIPHERS if cipher in listed)
-            if not ciphers:
-                raise ConfigurationError(f"{credential.identity}: its certificate lists no cipher of this version")
-            configurations[credential.identity] = Configuration(credential, trust, handshake_ciphers=ciphers)
+            allowed = tuple(cipher for cipher in ciphers if cipher in listed)
+            if not allowed:
+                raise ConfigurationError(f"{credential.identity}: its certificate lists none of {', '.join(ciphers)}")
+            configurations[credential.identity] = Configuration(
+                credential, trust, handshake_ciphers=allowed, resumption=states.get(credential.identity)
+            )
         return cls(default.identity, configurations)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from .._config import Environment
+    from .._events import HandshakeCompleted
+    from .._table import Role
     from ._identities import Identities
 
 SERVICE = "grpc.gcp.HandshakerService"
@@ -112,6 +114,10 @@ class HandshakerService:
         self._server = server
         return ports
 
+    def use(self, identities: Identities) -> None:
+        """Speak for `identities` from the next handshake on; those that run, and what they authenticated, stay."""
+        self._identities = identities
+
     async def stop(self, grace: float) -> None:
         """Accept nothing new, let handshakes finish for `grace` seconds, then end what is left.
 
@@ -142,6 +148,8 @@ class HandshakerService:
                 response = session.receive(request)
                 if session.violation is not None:
                     logger.info("handshake refused: %s", session.violation)
+                if session.completed is not None:
+                    logger.info("handshake complete: %s", _audit_line(session.role, session.completed))
                 await context.write(response.SerializeToString())
         except RequestError as error:
             logger.info("request refused: %s", error)
@@ -167,6 +175,16 @@ class HandshakerService:
         except TimeoutError:
             violation = PeerViolation(ErrorCode.HANDSHAKE_TIMEOUT, "no request in time (SPEC 11.2)")
             raise RequestError(Status.DEADLINE_EXCEEDED, str(violation)) from None
+
+
+def _audit_line(role: Role | None, done: HandshakeCompleted) -> str:
+    """Say who spoke with whom, whether the session was resumed, and how to find the handshake again (TRUST-5)."""
+    peer, agreed = done.peer, done.negotiated
+    how = "full" if agreed.mode == "full" else f"resumed by {agreed.mode}"
+    return (
+        f"{role} {done.local_identity} with {peer.category.name.lower()} {peer.identity}: {how}, "
+        f"{agreed.handshake_cipher}, {agreed.record_protocol}, transcript {done.evidence.transcript_hash.hex()}"
+    )
 
 
 async def _abort(context: grpc.aio.ServicerContext[bytes, bytes], error: RequestError) -> None:

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from alts_schema import handshaker_pb2 as wire
 
 from .._errors import PeerViolation
+from .._events import HandshakeCompleted
 from .._handshake import Handshake
 from .._table import Role
 from ._errors import RequestError, Status
@@ -37,6 +38,8 @@ class HandshakerSession:
     Attributes:
         finished: no further request is possible; the stream has to be ended.
         violation: what the peer did wrong, if that ended the handshake.
+        role: of the stack, once it has said so.
+        completed: who was authenticated and what was agreed, for audit, once there is a result; no secret in it.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class HandshakerSession:
     ) -> None:
         self.finished = False
         self.violation: PeerViolation | None = None
+        self.completed: HandshakeCompleted | None = None
+        self.role: Role | None = None
         self._identities = identities
         self._environment = environment
         self._bytes_left = max_in_bytes
@@ -116,6 +121,7 @@ class HandshakerSession:
         return self._feed(self._handshake, request.next.in_bytes)
 
     def _begin(self, role: Role, configuration: Configuration) -> Handshake:
+        self.role = role
         self._handshake = Handshake(role, configuration, self._environment)
         return self._handshake
 
@@ -140,7 +146,9 @@ class HandshakerSession:
         elif handshake.result is not None:
             # records that came along belong to the stack (SPEC 9.4): all of them are the tail of this request
             response.bytes_consumed -= len(handshake.take_trailing())
-            response.result.CopyFrom(_result(handshake.result))
+            result = handshake.result
+            response.result.CopyFrom(_result(result))
+            self.completed = HandshakeCompleted(result.peer, result.local_identity, result.negotiated, result.evidence)
             self.close()
         return response
 

@@ -1,10 +1,14 @@
-"""`alts serve handshaker`: run the handshaker service for the gRPC stacks of this host (SPEC 9)."""
+"""`alts serve handshaker`: run the handshaker service for the gRPC stacks of this host (SPEC 9).
+
+SIGHUP has it read its realm directory again: credentials, policy, revocations and resumption keys.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import json
 import logging
@@ -18,13 +22,18 @@ from typing import TYPE_CHECKING
 from .._config import Environment
 from .._errors import ConfigurationError
 from .._issuer import Realm
-from .._messages import IDENTITY
+from .._messages import DEFAULT_HANDSHAKE_CIPHERS, HANDSHAKE_CIPHERS, IDENTITY, RESUMPTION_ID_SIZE
+from .._resumption import Resumption
+from .._tickets import KEY_SIZE, ResumptionKeys
 from ..realm import RealmDirectory
 from ._identities import Identities
 from ._service import HandshakerService, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from .._config import Credential
+    from .._trust import Trust
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 TEST_IDENTITIES = ("test/workload", "test/client", "test/server")
@@ -55,6 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="default local identity: a credential's name in the realm, or an identity (default: the only one)",
     )
+    parser.add_argument(
+        "--cipher",
+        action="append",
+        choices=HANDSHAKE_CIPHERS,
+        metavar="NAME",
+        help=f"handshake cipher to allow, repeated in order of preference ({', '.join(DEFAULT_HANDSHAKE_CIPHERS)}); "
+        f"there are: {', '.join(HANDSHAKE_CIPHERS)}",
+    )
+    parser.add_argument(
+        "--no-resumption",
+        action="store_true",
+        help="make full handshakes only (default: identities with a resumption key in the realm resume)",
+    )
     limits = Limits()
     parser.add_argument(
         "--max-handshakes",
@@ -83,18 +105,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that running handshakes get at shutdown (5)",
     )
-    parser.add_argument("--verbose", action="store_true", help="log each refused handshake to stderr")
+    parser.add_argument("--verbose", action="store_true", help="log each handshake, complete or refused, to stderr")
     ready = parser.add_mutually_exclusive_group()
     ready.add_argument("--print-ready", action="store_true", help="when ready, print one JSON line with the ports")
     ready.add_argument("--ready-fd", type=int, metavar="FD", help="write that line to a file descriptor, and close it")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; a second one ends at once. Returns 0, 2 (usage) or 3 (cannot serve)."""
+    """Serve until SIGTERM or SIGINT; a second one ends at once. Returns 0, 2 (usage) or 3 (cannot serve).
+
+    SIGHUP reads the realm directory again; if that fails, what was read before stays in force.
+    """
     logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="alts handshaker: %(message)s")
     try:
-        identities = _test_identities(args.identity) if args.test_realm else _held(args.realm, args.identity)
-        return asyncio.run(_serve(args, identities))
+        if args.cipher and len(set(args.cipher)) != len(args.cipher):
+            raise _UsageError("--cipher: one of them twice")
+        held = _Held(args.cipher or DEFAULT_HANDSHAKE_CIPHERS, resume=not args.no_resumption)
+        if args.test_realm:
+            return asyncio.run(_serve(args, _test_identities(args.identity, held)))
+        load = functools.partial(_read_realm, args.realm, args.identity, held)
+        return asyncio.run(_serve(args, load(), load))
     except _UsageError as error:
         print(f"alts serve handshaker: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -105,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
 
 
-async def _serve(args: argparse.Namespace, identities: Identities) -> int:
+async def _serve(args: argparse.Namespace, identities: Identities, load: Callable[[], Identities] | None = None) -> int:
     addresses: list[str] = args.listen or [DEFAULT_LISTEN]
     limits = Limits(args.max_handshakes, args.timeout, args.idle_timeout or args.timeout)
     service = HandshakerService(identities, Environment(time.time, os.urandom), limits)
@@ -118,6 +148,8 @@ async def _serve(args: argparse.Namespace, identities: Identities) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    if load is not None:
+        loop.add_signal_handler(signal.SIGHUP, _reload, args, service, load)
     ports = await service.start(addresses)
     bound = [f"{address.rpartition(':')[0]}:{port}" for address, port in zip(addresses, ports, strict=True)]
     for address in bound:
@@ -153,8 +185,44 @@ def _tell_ready(args: argparse.Namespace, bound: Sequence[str], ports: Sequence[
             print(f"alts handshaker: ready on {where}, default identity {identities.default}", flush=True)
 
 
-def _held(path: Path, wanted: str | None) -> Identities:
-    """Take every credential of a realm directory."""
+def _reload(args: argparse.Namespace, service: HandshakerService, load: Callable[[], Identities]) -> None:
+    """Read the realm again, and say what came of it; handshakes that run are not touched."""
+    try:
+        service.use(load())
+    except (ConfigurationError, _UsageError) as error:
+        print(f"alts serve handshaker: not reloaded, the old realm stays in force: {error}", file=sys.stderr)
+        document: dict[str, object] = {"reloaded": False, "error": str(error)}
+    else:
+        document = {"reloaded": True}
+    with contextlib.suppress(OSError):  # nobody reads any more: no reason to end
+        if args.print_ready:
+            print(json.dumps(document), flush=True)
+        elif document["reloaded"]:
+            print("alts handshaker: reloaded", flush=True)
+
+
+class _Held:
+    """What outlives a reload: the ciphers, and of each identity the tickets that it holds and the secrets it used."""
+
+    def __init__(self, ciphers: Sequence[str], *, resume: bool) -> None:
+        self.resume = resume
+        self._ciphers = ciphers
+        self._states: dict[str, Resumption] = {}
+
+    def identities(
+        self, default: Credential, others: Iterable[Credential], trust: Trust, keys: Mapping[str, ResumptionKeys]
+    ) -> Identities:
+        """Collect credentials; those of an identity with keys resume. If it raises, nothing has changed."""
+        states = {identity: self._states.get(identity) or Resumption() for identity in keys}
+        made = Identities.of(default, others, trust, ciphers=self._ciphers, resumption=states)
+        for identity, state in states.items():
+            state.keys = keys[identity]
+        self._states |= states
+        return made
+
+
+def _read_realm(path: Path, wanted: str | None, state: _Held) -> Identities:
+    """Take every credential of a realm directory, and the resumption keys of their identities."""
     realm = RealmDirectory.load(path)
     held = {name: realm.credential(name) for name in realm.names()}
     if not held:
@@ -166,17 +234,24 @@ def _held(path: Path, wanted: str | None) -> Identities:
         name = next((other for other, credential in held.items() if credential.identity == name), "")
     if not name:
         raise _UsageError(f"--identity {wanted}: no credential has that name or identity; there are: {', '.join(held)}")
-    return Identities.of(held[name], held.values(), realm.trust())
+    identities = {credential.identity for credential in held.values()} if state.resume else set()
+    found = {identity: realm.resumption_keys(identity) for identity in identities}
+    keys = {identity: own for identity, own in found.items() if own is not None}
+    return state.identities(held[name], held.values(), realm.trust(), keys)
 
 
-def _test_identities(wanted: str | None) -> Identities:
+def _test_identities(wanted: str | None, state: _Held) -> Identities:
     names = dict.fromkeys((wanted, *TEST_IDENTITIES) if wanted else TEST_IDENTITIES)
     for name in names:
         if not IDENTITY.fullmatch(name):
             raise _UsageError(f"--identity {name!r}: not an identity (SPEC 4.3)")
     realm = Realm(os.urandom, int(time.time()))
     default, *others = (realm.workload(name) for name in names)
-    return Identities.of(default, others, realm.trust())
+    keys = {
+        name: ResumptionKeys(os.urandom(RESUMPTION_ID_SIZE), {1: os.urandom(KEY_SIZE)})
+        for name in (names if state.resume else ())
+    }
+    return state.identities(default, others, realm.trust(), keys)
 
 
 def _address(text: str) -> str:

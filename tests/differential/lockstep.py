@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import alts
@@ -9,13 +10,16 @@ from alts_conformance import vector_target
 from alts_model.endpoint import Closed, Completed, ConcreteEndpoint, Failed, Payload
 from alts_model.endpoint import Event as ModelEvent
 from alts_model.errors import CounterLimit, Misuse
+from alts_model.messages import MODE_CLIENT_TICKET, MODE_FULL, MODE_SERVER_TICKET
+from alts_model.stores import Resumption as ModelResumption
 from alts_vectors import _settings
 from alts_vectors._world import World
-from alts_vectors.target import EndpointSettings, RoleName
+from alts_vectors.target import EndpointSettings, ResumptionSettings, RoleName
 
 WORLD = World("differential tests")
 Seen = tuple[Any, ...]
 """An event in a form that both sides have."""
+MODES = {"full": MODE_FULL, "client_ticket": MODE_CLIENT_TICKET, "server_ticket": MODE_SERVER_TICKET}
 
 
 class Difference(AssertionError):
@@ -38,6 +42,7 @@ def seen_by_model(event: ModelEvent) -> Seen:
                 event.rpc_version,
                 event.max_frame_size,
                 event.transcript_hash,
+                event.mode,
             )
         case Failed():
             return ("failed", event.code, event.name, event.state, event.requirements, event.alert_code)
@@ -61,6 +66,7 @@ def seen_by_implementation(event: alts.Event) -> Seen:
                 agreed.rpc_version,
                 agreed.max_frame_size,
                 evidence.transcript_hash,
+                MODES[agreed.mode],
             )
         case alts.ConnectionFailed(error=error):
             return ("failed", int(error.code), error.code.name, error.state, error.requirements, error.alert_code)
@@ -70,15 +76,47 @@ def seen_by_implementation(event: alts.Event) -> Seen:
             raise Difference(f"an event that the model has not: {event!r}")
 
 
+class Stores:
+    """What a process remembers between connections, twice. Per peer, caches hold more than a test ever makes."""
+
+    def __init__(self, settings: ResumptionSettings) -> None:
+        self.settings = settings
+        self.model: ModelResumption[bytes] = _settings.resumption_to_model(settings)
+        self.implementation = alts.Resumption(
+            vector_target.keys_of(settings),
+            cache=alts.TicketCache(per_peer=1024),
+            server_tickets_with_pfs=settings.forward_secret_server_tickets,
+        )
+
+    def set_keys(self, keys: tuple[tuple[int, bytes], ...]) -> None:
+        """Other resumption keys from the next handshake on; caches and memories stay."""
+        self.settings = replace(self.settings, keys=keys)
+        self.model = replace(self.model, keys=_settings.resumption_to_model(self.settings).keys)
+        self.implementation.keys = vector_target.keys_of(self.settings)
+
+    def check(self) -> None:
+        """Both hold the same tickets, but for dead ones, which the implementation drops when it comes across them."""
+        assert self.model.cache is not None
+        assert self.model.used is not None
+        held = self.implementation.cache
+        assert len(self.model.cache) <= len(held) <= 1024
+        assert len(self.model.used) <= 65536
+
+
 class Lockstep:
     """One end, twice: `model` and `implementation`."""
 
-    def __init__(self, role: RoleName, settings: EndpointSettings) -> None:
+    def __init__(self, role: RoleName, settings: EndpointSettings, stores: Stores | None = None) -> None:
         self.role: RoleName = role
-        self.model = ConcreteEndpoint(role, _settings.to_model(settings))
+        self.settings = settings
+        self.model = ConcreteEndpoint(role, _settings.to_model(settings, None if stores is None else stores.model))
+        draws = vector_target.Draws(role, settings)
         self.implementation = alts.Connection(
-            alts.Role(role), vector_target.configuration_of(settings), vector_target.environment_of(settings)
+            alts.Role(role),
+            vector_target.configuration_of(settings, None if stores is None else stores.implementation),
+            draws.environment,
         )
+        draws.connection = self.implementation
         self._states("new")
 
     @property
@@ -158,8 +196,15 @@ class Lockstep:
 class Conversation:
     """A client and a server, each twice, that talk to each other."""
 
-    def __init__(self, client: EndpointSettings, server: EndpointSettings) -> None:
-        self.client, self.server = Lockstep("client", client), Lockstep("server", server)
+    def __init__(
+        self,
+        client: EndpointSettings,
+        server: EndpointSettings,
+        client_stores: Stores | None = None,
+        server_stores: Stores | None = None,
+    ) -> None:
+        self.client = Lockstep("client", client, client_stores)
+        self.server = Lockstep("server", server, server_stores)
 
     def handshake(self) -> tuple[bytes, bytes, bytes]:
         """ClientInit, the server's flight, ClientFinished; each as far as it comes."""

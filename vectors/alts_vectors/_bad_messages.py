@@ -145,7 +145,7 @@ def client_inits(honest: Honest) -> Iterator[Refusal]:
     yield from _key_shares(make, good)
     yield from _client_tickets(make, good)
     common: dict[str, tuple[bytes, str]] = {
-        "handshake-cipher": (put(good, 4, *_names("X25519_PFS_SHA256", "x")), "NO_COMMON_HANDSHAKE_CIPHER"),
+        "handshake-cipher": (put(good, 4, *_names("X25519_FUTURE_SHA256", "x")), "NO_COMMON_HANDSHAKE_CIPHER"),
         "application-protocol": (put(good, 7, *_names("http", "GRPC")), "NO_COMMON_APPLICATION_PROTOCOL"),
         "rpc-version-older": (put(good, 8, _rpc((2, 0), (1, 0))), "NO_COMMON_RPC_VERSION"),
         "rpc-version-newer": (put(good, 8, _rpc((9, 9), (2, 2))), "NO_COMMON_RPC_VERSION"),

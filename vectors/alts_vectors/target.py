@@ -11,6 +11,41 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 RoleName = Literal["client", "server"]
+ModeName = Literal["full", "client_ticket", "server_ticket"]
+"""How a session came about (SPEC 12.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Randomness:
+    """The fresh values of one endpoint besides its nonce, in queues; each is taken from the front, once.
+
+    Attributes:
+        x25519: private keys, 32 bytes: a client's one for each cipher with a share, in the order of its offer; a
+            server's one, if the chosen cipher has a share.
+        ml_kem_seeds: `d || z` of FIPS 203, 64 bytes, likewise at a client.
+        encapsulations: the `m` of FIPS 203, 32 bytes, at a server.
+        ticket_salts: 32 bytes, for the ticket that this end makes.
+    """
+
+    x25519: tuple[bytes, ...] = field(default=(), repr=False)
+    ml_kem_seeds: tuple[bytes, ...] = field(default=(), repr=False)
+    encapsulations: tuple[bytes, ...] = field(default=(), repr=False)
+    ticket_salts: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionSettings:
+    """What a process resumes with (SPEC 12): a cache of its own, and keys where it makes tickets.
+
+    Attributes:
+        resumption_id: IDR, 16 bytes; empty where there are no keys.
+        keys: (epoch, 32-byte key); the newest seals.
+        forward_secret_server_tickets: a server makes tickets with forward secret ciphers too (SPEC 12.4).
+    """
+
+    resumption_id: bytes = b""
+    keys: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    forward_secret_server_tickets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +59,7 @@ class EndpointSettings:
         policy: (issuer pattern, category number, identity pattern).
         revoked: revoked 64-bit IDs; None: the local copy cannot answer (SPEC 4.11).
         now: seconds since 1970.
-        nonce: 32 bytes, the only randomness that a handshake of this version takes.
+        nonce: 32 bytes; with the static cipher and without tickets the only randomness that a handshake takes.
         rpc_max: (major, minor); rpc_min likewise.
         target_identities: empty: every identity will do.
     """
@@ -43,6 +78,7 @@ class EndpointSettings:
     rpc_min: tuple[int, int]
     max_frame_size: int
     target_identities: frozenset[str] = frozenset()
+    randomness: Randomness = Randomness()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +103,7 @@ class Completion:
     rpc_version: tuple[int, int]
     max_frame_size: int
     transcript_hash: bytes
+    mode: ModeName = "full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +133,52 @@ class CertificateVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketParty:
+    """One end of a session as a ticket tells it (`Party` of ticket.proto)."""
+
+    category: int
+    identity: str
+    issuer: str
+    boundary: str
+    not_after: int
+    revocation_ids: tuple[int, int]
+    """Of the handshake and the master certificate."""
+    certificate_digest: bytes
+    verification_key_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TicketText:
+    """The inside of a ticket."""
+
+    secret: bytes = field(repr=False)
+    maker: TicketParty
+    holder: TicketParty
+    handshake_cipher: str
+    created: int
+    full_handshake: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileVerdict:
+    """What became of a signed file (SPEC 13.2.3): the reason for which it was refused, or None and what it holds.
+
+    Attributes:
+        refused: `not signed`, `truncated`, `damaged`, `unknown key`, `bad signature`, `wrong deployment`, or None.
+        sequence: number of the file.
+        issued_at: seconds since 1970.
+        revoked: the IDs of a revocation file, ascending.
+        rules: those of a policy file, as in `EndpointSettings.policy`.
+    """
+
+    refused: str | None
+    sequence: int = 0
+    issued_at: int = 0
+    revoked: tuple[int, ...] = ()
+    rules: tuple[tuple[str, int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OpenResult:
     """Plaintexts in order, one a frame that is not empty, and the error that came after them, if one did."""
 
@@ -117,6 +200,13 @@ class EndpointUnderTest(Protocol):
 
     def send(self, data: bytes) -> StepResult:
         """The application sends; `output` is the records."""
+
+
+class ProcessUnderTest(Protocol):
+    """One process: the endpoints in it share its ticket cache and its memory of used secrets."""
+
+    def endpoint(self, role: RoleName, settings: EndpointSettings) -> EndpointUnderTest:
+        """A fresh endpoint of this process."""
 
 
 class ImplementationUnderTest(Protocol):
@@ -143,7 +233,36 @@ class ImplementationUnderTest(Protocol):
         """Verify the certificate of a peer that plays `peer_role` (SPEC 4.9)."""
 
     def endpoint(self, role: RoleName, settings: EndpointSettings) -> EndpointUnderTest:
-        """A fresh endpoint."""
+        """A fresh endpoint that does not resume."""
+
+    def process(self, resumption: ResumptionSettings) -> ProcessUnderTest:
+        """A fresh process, which holds no ticket and has seen none."""
+
+    def policy(self, rules: Sequence[tuple[str, int, str]], issuer: str, category: int, identity: str) -> bool | None:
+        """Whether a policy allows an issuer a category for an identity (SPEC 4.10); None: it is refused as none."""
+
+    def ticket_secret(self, resumption_secret: bytes, maker: RoleName) -> bytes:
+        """The secret of the ticket that `maker` makes, from R (SPEC 12.3)."""
+
+    def seal_ticket(self, resumption: ResumptionSettings, maker: RoleName, text: TicketText, salt: bytes) -> bytes:
+        """A ticket under the newest epoch (SPEC 12.2)."""
+
+    def open_ticket(
+        self,
+        resumption: ResumptionSettings,
+        maker: RoleName,
+        identity: str,
+        resumption_id: bytes,
+        epoch: int,
+        ticket: bytes,
+    ) -> TicketText | None:
+        """What `identity` reads in a ticket that came back with this IDR and epoch; None: nothing (SPEC 12.2, 12.6)."""
+
+    def policy_file(self, data: bytes, keys: Sequence[bytes], deployment: str) -> FileVerdict:
+        """A policy file at a machine of `deployment` that pins `keys` and has accepted none before (SPEC 13.2)."""
+
+    def revocation_file(self, data: bytes, keys: Sequence[bytes]) -> FileVerdict:
+        """A revocation file at a machine that pins `keys` and has accepted none before (SPEC 13.3)."""
 
     def seal(
         self, record_secret: bytes, sender: RoleName, first_frame: int, max_frame_size: int, plaintexts: Sequence[bytes]

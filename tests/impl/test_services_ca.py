@@ -17,6 +17,7 @@ from alts.services import (
     PasswordHash,
     RequestRefused,
     Status,
+    Token,
     make_credential,
     prove,
     prove_machine,
@@ -205,11 +206,17 @@ def test_a_token_is_for_one_key_one_identity_and_a_day() -> None:
         agent.enrolled(token, new, again, response, CA)
     agent.enrolled(token, new, request, response, CA)
 
-    wrong = agent.enrol_request(token, CA)[1]
+    fresh = world.ca.add_token("machines/fresh")
+    wrong = other.enrol_request(fresh, CA)[1]
     wrong.mac = bytes(32)
+    elsewhere = other.enrol_request(Token(fresh.token_id, fresh.token, "machines/else"), CA)[1]
+    with pytest.raises(RequestRefused) as caught:
+        world.ca.enrol(elsewhere)
+    assert caught.value.status is Status.PERMISSION_DENIED
     late = world.ca.add_token("machines/late")
-    with pytest.raises(RequestRefused):
+    with pytest.raises(RequestRefused) as caught:
         world.ca.enrol(wrong)
+    assert caught.value.status is Status.UNAUTHENTICATED
     world.now += DAY
     with pytest.raises(RequestRefused):
         world.ca.enrol(other.enrol_request(late, CA)[1])

@@ -11,12 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
 
-from alts import Category, Credential, ErrorCode, PeerViolation
+from alts import Category, Credential, ErrorCode, Peer, PeerViolation
 from alts.grpclib_adapter import serve
 from alts.policy import open_policy
 from alts.revocation import open_revocations
 from alts.services import (
     AddressBook,
+    AgentSettings,
     CaCore,
     CaService,
     CaSettings,
@@ -133,9 +134,11 @@ class Realm:
         self.servers["enrolment"] = plain
         self.book.enter("enrolment", f"{HOST}:{port}")
 
-    async def enrol(self, identity: str, folder: str, *, export: bool = False) -> Machine:
+    async def enrol(
+        self, identity: str, folder: str, *, export: bool = False, settings: AgentSettings | None = None
+    ) -> Machine:
         copy_trust(self.root / "realm/trust", self.root / folder / "trust")
-        machine = self.machines[folder] = Machine(self.root / folder, SYSTEM, self.book, export=export)
+        machine = self.machines[folder] = Machine(self.root / folder, SYSTEM, self.book, settings, export=export)
         channel = channel_in_clear(*self.book.find("enrolment"))
         try:
             await machine.enrol(self.ca_core.add_token(identity), channel)
@@ -227,6 +230,35 @@ def test_enrolment_renewal_login_and_who_may_call_what(tmp_path: Path) -> None:
             humans = person.remote("InternalCa", "ca")
             key = prove_machine(new, name, await humans.binding())
             assert await refused(humans, "RenewMachine", RenewMachineRequest(key=key)) is Status.PERMISSION_DENIED
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("ISSUE-6", "CRED-5", "REVOKE-7", "POLICY-1")
+def test_a_machine_keeps_itself_fresh(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            settings = AgentSettings(handshake_lifetime=2, master_rotation=1)
+            node = await realm.enrol("machines/node", "node", export=True, settings=settings)
+            first = node.holder.configuration.credential
+            (tmp_path / "node/trust/policy/accepted").unlink()
+            assert node.beliefs.sequence(POLICY) == 1, "what is in force does not hang on the file"
+            realm.background(*node.loops(0.05))
+            await until(lambda: node.holder.configuration.credential.parsed.signed.master != first.parsed.signed.master)
+            renewed = node.holder.configuration.credential
+            await until(lambda: node.holder.configuration.credential.certificate != renewed.certificate)
+            exported = read_bundle(tmp_path / "node/local")
+            assert exported.certificate == node.holder.configuration.credential.certificate
+            number = renewed.peer.revocation_ids[1]
+            operator = Peer(OPERATOR, Category.HUMAN, "realm/ca", "", (1, 1), 0, bytes(32), bytes(32))
+            realm.crl_core.revoke(RevokeRequest(revocation_ids=[first.peer.revocation_ids[1]]), operator)
+            sequence = realm.crl_service.publish()
+            await until(lambda: node.beliefs.sequence(REVOCATIONS) == sequence == 2)
+            assert node.beliefs.trust.is_revoked(first.peer.revocation_ids[1])
+            assert node.beliefs.trust.is_revoked(number) is False
 
     asyncio.run(main())
 

@@ -1,4 +1,4 @@
-"""Endpoints with any cipher, in processes that resume, with fresh values by name: for lockstep tests of SPEC 7.2, 12."""
+"""Endpoints with any cipher, in processes that resume, fresh values by name: for lockstep tests of SPEC 7.2 and 12."""
 
 from __future__ import annotations
 

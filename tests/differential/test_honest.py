@@ -94,6 +94,7 @@ def talk(data: st.DataObject, conversation: Conversation) -> dict[str, list[Seen
     for role in ("client", "server"):
         delivered = b"".join(event[1] for event in events[other[role]] if event[0] == "payload")
         assert delivered == (sent[role] if ends[other[role]].state == "OPEN" else b"")
+    for role in ("client", "server"):
         events[role] += ends[role].end()
     return events
 

@@ -36,7 +36,11 @@ T = TypeVar("T")
 
 
 class HarnessError(Exception):
-    """A process did not start, or something never happened: nothing was shown either way."""
+    """A process did not start: nothing was shown either way."""
+
+
+class NeverHappenedError(Exception):
+    """What a running realm should have done, and did not: a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,14 @@ async def until(what: str, probe: Callable[[], T | None]) -> T:
     """Wait for `probe` to give something true.
 
     Raises:
-        HarnessError: it never did.
+        NeverHappenedError: it never did.
     """
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if found := probe():
             return found
         await asyncio.sleep(0.02)
-    raise HarnessError(f"waited {PATIENCE:g} s for: {what}")
+    raise NeverHappenedError(f"waited {PATIENCE:g} s for: {what}")
 
 
 class Realm:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alts_conformance import walkthrough
-from alts_conformance._walkthrough_realm import HarnessError, Step
+from alts_conformance import _walkthrough_realm, walkthrough
+from alts_conformance._walkthrough_realm import HarnessError, Step, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,16 @@ def test_the_exit_code_says_whether_all_was_right(
     assert walkthrough.run(argparse.Namespace(keep=None)) == code
     printed = capsys.readouterr().out
     assert ("WRONG: two" in printed) is not right
+
+
+def test_what_never_happens_is_a_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async def wait(self: walkthrough.Walk) -> None:
+        await until("the end of time", lambda: None)
+
+    monkeypatch.setattr(_walkthrough_realm, "PATIENCE", 0.05)
+    monkeypatch.setattr(walkthrough.Walk, "bring_up", wait)
+    assert walkthrough.run(argparse.Namespace(keep=None)) == 1
+    assert "WRONG: waited 0.05 s for: the end of time" in capsys.readouterr().out
 
 
 def test_what_does_not_start_is_no_finding(

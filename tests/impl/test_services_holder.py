@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from alts import ConfigurationError, Credential, ErrorCode, PeerViolation, Realm, Resumption, ResumptionKeys, UsageError
 from alts.aio import create_connection, create_server
-from alts.policy import SignedFileRefused, compile_policy, read_document
+from alts.policy import Freshness, SignedFileRefused, compile_policy, read_document
 from alts.revocation import compile_revocations
 from alts.services import (
     AddressBook,
@@ -260,6 +260,21 @@ def test_without_files_nobody_is_believed(tmp_path: Path, missing: str) -> None:
     beliefs = Beliefs(machine.trust, clock)
     assert not beliefs.still_trusts(machine.realm.workload("prod/a").peer)
     assert beliefs.sequence(REVOCATIONS if missing == "revocations" else POLICY) == 0
+
+
+@pytest.mark.req("REVOKE-6", "REVOKE-7")
+@pytest.mark.parametrize("fail_closed", [True, False])
+def test_a_stale_revocation_file_warns_or_stops_everything(
+    tmp_path: Path, fail_closed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine, now = Machine(tmp_path), [NOW + 3600.0]
+    beliefs = Beliefs(machine.trust, lambda: now[0], Freshness(3600, fail_closed))
+    peer = machine.realm.workload("prod/a").peer
+    assert beliefs.still_trusts(peer)
+    assert not caplog.records
+    now[0] += 1
+    assert beliefs.still_trusts(peer) is not fail_closed
+    assert bool(caplog.records) is not fail_closed
 
 
 @pytest.mark.parametrize("damage", ["missing", "no json", "short key", "no service", "odd service", "a number"])

@@ -286,6 +286,29 @@ def test_a_service_that_is_away_delays_and_loses_nothing(tmp_path: Path) -> None
     asyncio.run(main())
 
 
+@pytest.mark.req("ISSUE-1")
+def test_a_refusal_by_another_service_is_no_judgement_about_our_caller(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with realm_at(tmp_path) as realm:
+            await realm.signing()
+            await realm.crl()
+            await realm.ca()
+            desk = await realm.enrol("machines/desk", "desk")
+            operator = Peer(OPERATOR, Category.HUMAN, "realm/ca", "", (1, 1), 0, bytes(32), bytes(32))
+            signing = realm.machines["signing"]
+            assert isinstance(signing, Machine)
+            number = realm.machines["ca"].holder.configuration.credential.peer.revocation_ids[1]
+            realm.crl_core.revoke(RevokeRequest(revocation_ids=[number]), operator)
+            signing.beliefs.install(REVOCATIONS, realm.crl_core.publish().content)
+            with pytest.raises(RequestRefused, match="the Signing Service refused: UNAUTHENTICATED") as caught:
+                await realm.login(desk)
+            assert caught.value.status is Status.UNAVAILABLE
+            with pytest.raises(RequestRefused, match="Signing Service"):
+                await realm.ca_service.recover()
+
+    asyncio.run(main())
+
+
 @pytest.mark.req("ISSUE-7", "ISSUE-9", "CRED-6", "REVOKE-4", "REVOKE-5", "TRUST-9")
 def test_a_workload_from_its_scheduling_to_its_end(tmp_path: Path) -> None:
     async def main() -> None:

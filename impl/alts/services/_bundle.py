@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .._config import Configuration
+    from ..policy import Freshness
 
 CREDENTIAL = "credential"
 logger = logging.getLogger("alts.services")
@@ -100,6 +101,7 @@ class FileHolder(CredentialHolder):
         trust: trust directory of the machine.
         clock: returns seconds since the epoch.
         resumption: caches; None: full handshakes only, whatever keys the bundle has.
+        freshness: how old the revocation file may be.
         options: for every `Configuration` made here.
 
     Raises:
@@ -112,9 +114,10 @@ class FileHolder(CredentialHolder):
         trust: Path,
         clock: Callable[[], float],
         resumption: Resumption | None = None,
+        freshness: Freshness | None = None,
         **options: Any,
     ) -> None:
-        self.beliefs = Beliefs(trust, clock)
+        self.beliefs = Beliefs(trust, clock, freshness)
         super().__init__(self.beliefs.trust, resumption, **options)
         self._directory = directory
         self._seen: tuple[int, int, int] | None = None

@@ -18,7 +18,7 @@ from alts_schema.issuance_pb2 import (
     Stopped,
 )
 
-from ._errors import RequestRefused
+from ._errors import RequestRefused, Status
 from ._issuing import LOW_RANGE
 from ._machine import WAIT_SECONDS, forever
 from ._rpc import Methods, Service
@@ -93,7 +93,10 @@ class IssuerLink:
             try:
                 request = GrantRangeRequest(count=max(RANGE, count))
                 self._issuing.add_range(await self._crl.call("GrantRange", request))
-            except (RequestRefused, OSError, TimeoutError):
+            except RequestRefused as refusal:
+                if count > LOW_RANGE or not self._issuing.free:
+                    raise _elsewhere("CRL service", refusal) from None
+            except (OSError, TimeoutError):
                 if count > LOW_RANGE or not self._issuing.free:
                     raise
 
@@ -101,7 +104,10 @@ class IssuerLink:
         """Return the certificate of a request: the one that is there, or the Signing Service's answer (ISSUE-1)."""
         if pending.certificate is not None:
             return pending.certificate
-        signed: SignedMaster = await self.signing.call("SignMaster", pending.request)
+        try:
+            signed: SignedMaster = await self.signing.call("SignMaster", pending.request)
+        except RequestRefused as refusal:
+            raise _elsewhere("Signing Service", refusal) from None
         return signed.certificate
 
     async def keep_reporting(self, tick: float) -> None:
@@ -114,6 +120,11 @@ class IssuerLink:
             await self.outbox.wait(WAIT_SECONDS)
 
         await forever("mapping reports", once, 0.0, retry=tick)
+
+
+def _elsewhere(service: str, refusal: RequestRefused) -> RequestRefused:
+    """Another service refused us; to our own caller that is no judgement about it."""
+    return RequestRefused(Status.UNAVAILABLE, f"the {service} refused: {refusal}")
 
 
 class CaService:
@@ -132,10 +143,20 @@ class CaService:
         self.enrolment = Service("Enrolment", {"Enrol": self._enrol}, protected=False)
 
     async def recover(self) -> None:
-        """Have answered what was asked before a crash, so that no certificate is signed and unknown."""
+        """Have answered what was asked before a crash, so that no certificate is signed and unknown.
+
+        Raises:
+            RequestRefused, OSError, TimeoutError: one was not answered; the others were tried.
+        """
+        failed: Exception | None = None
         for pending in self._core.issuing.unanswered():
-            self._core.complete(pending, await self._link.sign(pending))
+            try:
+                self._core.complete(pending, await self._link.sign(pending))
+            except (RequestRefused, OSError, TimeoutError) as error:
+                failed = error
         self._link.outbox.tell()
+        if failed is not None:
+            raise failed
 
     async def _login(self, request: LoginRequest, caller: Caller) -> SignedMaster:
         await self._link.ensure_ids()

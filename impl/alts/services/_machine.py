@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .._config import Environment
     from .._trust import Peer
+    from ..policy import Freshness
     from ._book import AddressBook
     from ._ca import Token
 
@@ -49,6 +50,7 @@ class Machine:
         settings: when to rotate.
         export: whether the handshake credential is also written to `state/local`, for a process of this machine that
             holds no master key (ISSUE-7, step 2).
+        freshness: how old the revocation file may be.
 
     Raises:
         ConfigurationError: the directory is damaged.
@@ -62,8 +64,9 @@ class Machine:
         settings: AgentSettings | None = None,
         *,
         export: bool = False,
+        freshness: Freshness | None = None,
     ) -> None:
-        self.beliefs = Beliefs(state / "trust", environment.clock)
+        self.beliefs = Beliefs(state / "trust", environment.clock, freshness)
         self.agent = AgentCore(state / "agent.sqlite", environment.clock, environment.random, settings)
         self.holder = CredentialHolder(self.beliefs.trust)
         self.environment = environment
@@ -198,10 +201,13 @@ class Tenant:
         state: directory of the daemon, with `trust` and `local`.
         environment: clock and randomness.
         book: where the services listen.
+        freshness: how old the revocation file may be.
     """
 
-    def __init__(self, state: Path, environment: Environment, book: AddressBook) -> None:
-        self.holder = FileHolder(state / "local", state / "trust", environment.clock)
+    def __init__(
+        self, state: Path, environment: Environment, book: AddressBook, freshness: Freshness | None = None
+    ) -> None:
+        self.holder = FileHolder(state / "local", state / "trust", environment.clock, freshness=freshness)
         self.beliefs = self.holder.beliefs
         self.environment = environment
         self._book = book

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from ..._config import Environment
 from ..._errors import AltsError, ConfigurationError
 from ..._messages import PATTERN
 from ...grpclib_adapter import serve
+from ...policy import Freshness
 from ...realm import _files
 from .._book import AddressBook, parse_address
 from .._ca import Token
@@ -57,8 +59,19 @@ def add_common(parser: argparse.ArgumentParser, *, listens: bool = True) -> None
         metavar="S",
         help="seconds between looks at what is due, and of retries (1)",
     )
+    parser.add_argument(
+        "--stale-after", type=seconds, metavar="S", help="seconds after which the revocation file is stale (never)"
+    )
+    parser.add_argument(
+        "--fail-closed", action="store_true", help="accept nobody by a stale revocation file (default: warn)"
+    )
     parser.add_argument("--print-ready", action="store_true", help="when ready, print one JSON line with the address")
     parser.add_argument("--verbose", action="store_true", help="log what is done and refused to stderr")
+
+
+def freshness(args: argparse.Namespace) -> Freshness:
+    """Return what the options say about a stale revocation file."""
+    return Freshness(math.inf if args.stale_after is None else args.stale_after, args.fail_closed)
 
 
 def address(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from .._book import AddressBook
 from .._ca import DAY, CaCore, CaSettings
 from .._issuers import CaService, IssuerLink
 from .._machine import Machine, forever
-from . import SYSTEM, add_common, address, duration, guarded, require_role, run_service
+from . import SYSTEM, add_common, address, duration, freshness, guarded, require_role, run_service
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
-    machine = Machine(args.state, SYSTEM, AddressBook(args.book))
+    machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     name = require_role(machine, "ca")
     settings = CaSettings(args.machine_lifetime, args.overlap)
     core = CaCore(args.state / "service.sqlite", name, SYSTEM.clock, SYSTEM.random, settings)

@@ -10,7 +10,7 @@ from .._book import AddressBook
 from .._cluster import DAY, ClusterCore, ClusterSettings, MayRun
 from .._issuers import ClusterService, IssuerLink
 from .._machine import Machine, Tenant
-from . import SYSTEM, add_common, duration, guarded, pattern, require_role, run_service
+from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,12 @@ def run(args: argparse.Namespace) -> int:
 
 async def _main(args: argparse.Namespace) -> None:
     book = AddressBook(args.book)
-    machine = Tenant(args.agent, SYSTEM, book) if args.agent else Machine(args.state, SYSTEM, book)
+    stale = freshness(args)
+    machine: Machine | Tenant
+    if args.agent:
+        machine = Tenant(args.agent, SYSTEM, book, stale)
+    else:
+        machine = Machine(args.state, SYSTEM, book, freshness=stale)
     name = require_role(machine, "cluster-master")
     settings = ClusterSettings(
         args.cell, tuple(args.workloads), tuple(args.may_run), tuple(args.operator), args.rotation, args.lifetime

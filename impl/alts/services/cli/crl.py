@@ -12,7 +12,7 @@ from .._crl import CrlCore, CrlSettings
 from .._found import revocation_signer
 from .._machine import Machine
 from .._others import CrlService
-from . import SYSTEM, add_common, duration, guarded, pattern, require_role, run_service
+from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
-    machine = Machine(args.state, SYSTEM, AddressBook(args.book))
+    machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     require_role(machine, "crl")
     key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.state / "revocation.key"))
     named = machine.beliefs.anchors.services

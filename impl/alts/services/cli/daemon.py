@@ -12,7 +12,7 @@ from .._agent import DAY, HOUR, AgentSettings
 from .._book import AddressBook
 from .._machine import Machine, together
 from .._others import NodeAgent
-from . import SYSTEM, add_common, duration, guarded, load_token, stop_signal, tell_ready
+from . import SYSTEM, add_common, duration, freshness, guarded, load_token, stop_signal, tell_ready
 from ._clear import channel_in_clear
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 async def _main(args: argparse.Namespace) -> None:
     book = AddressBook(args.book)
     settings = AgentSettings(args.handshake_lifetime, args.master_rotation, args.boundary)
-    machine = Machine(args.state, SYSTEM, book, settings, export=True)
+    machine = Machine(args.state, SYSTEM, book, settings, export=True, freshness=freshness(args))
     try:
         if machine.agent.master() is None:
             if args.token is None:

@@ -8,7 +8,7 @@ from .._book import AddressBook
 from .._machine import Machine
 from .._others import signing_service
 from .._signing import SigningCore
-from . import SYSTEM, add_common, guarded, require_role, run_service
+from . import SYSTEM, add_common, freshness, guarded, require_role, run_service
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
-    machine = Machine(args.state, SYSTEM, AddressBook(args.book))
+    machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     require_role(machine, "signing")
     core = SigningCore(args.state / "service.sqlite", SYSTEM.clock, SYSTEM.random)
     try:

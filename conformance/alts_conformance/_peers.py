@@ -39,13 +39,25 @@ class Peer:
 
 def _grpc_core() -> Peer:
     python = os.environ.get(GRPC_CORE_PYTHON, sys.executable)
-    capabilities = frozenset({"client", "server", "alts", "insecure", "target_identities"})
+    names = {"client", "server", "alts", "insecure", "target_identities", "ciphers", "resumption"}
+    capabilities = frozenset(names)
     return Peer("grpc-core", (python, str(_DRIVERS / "grpc_core.py")), capabilities, uses_handshaker=True)
 
 
 #: What the reference peer declares; its driver says the same of itself.
 REFERENCE_CAPABILITIES = frozenset(
-    {"client", "server", "alts", "insecure", "target_identities", "record", "handshaker", "full-handshake"}
+    {
+        "client",
+        "server",
+        "alts",
+        "insecure",
+        "target_identities",
+        "record",
+        "handshaker",
+        "full-handshake",
+        "ciphers",
+        "resumption",
+    }
 )
 
 

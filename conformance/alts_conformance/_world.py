@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ _USES = 60
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """An identity with its addresses."""
+    """An identity with its addresses. ``NAME#NUMBER`` is a slot with credential NAME that a case sets up for itself:
+    its processes are not used again.
+    """
 
     number: int
     credential: str
@@ -62,6 +65,23 @@ class Service:
         """Whether the process runs."""
         return self.process.returncode is None
 
+    async def reload(self, seconds: float = 15.0) -> None:
+        """Have a handshaker service read its realm again, and wait until it has.
+
+        Raises:
+            HarnessError: it refuses, or does not say that it has.
+        """
+        before = self.log.read_text(errors="replace")
+        self.process.send_signal(signal.SIGHUP)
+        for _ in range(int(seconds / 0.02)):
+            said = self.log.read_text(errors="replace")[len(before) :]
+            if "handshaker: reloaded" in said:
+                return
+            if "not reloaded" in said or not self.alive:
+                break
+            await asyncio.sleep(0.02)
+        raise HarnessError(f"{self.log.stem} did not read its realm again: {said.strip()[-300:]}")
+
     async def kill(self) -> None:
         """End it."""
         if self.process.returncode is None:
@@ -87,7 +107,8 @@ class World:
     next_port: int = 0
     _slots: dict[str, Slot] = field(default_factory=dict)
     _idle: dict[tuple[str, str], list[Driver]] = field(default_factory=dict)
-    _services: dict[str, Service] = field(default_factory=dict)
+    _services: dict[int, Service] = field(default_factory=dict)
+    _fronted: set[int] = field(default_factory=set)
     _relays: list[Relay] = field(default_factory=list)
     _realm_ready: bool = False
 
@@ -107,7 +128,7 @@ class World:
             if number > LAST_SLOT:
                 raise HarnessError("no addresses left for another slot")
             hosts = self.folder / f"hosts-{number}"
-            slot = Slot(number, name, hosts)
+            slot = Slot(number, name.partition("#")[0], hosts)
             hosts.write_text(_namespaces.hosts_text(slot.ipv4, slot.ipv6))
             self._slots[name] = slot
         return self._slots[name]
@@ -151,7 +172,7 @@ class World:
 
     async def give_back(self, peer_name: str, slot_name: str, driver: Driver, *, clean: bool) -> None:
         """Keep a driver for later if the case left it in a good state, else end it."""
-        if clean and driver.uses < _USES and await driver.reset():
+        if clean and "#" not in slot_name and driver.uses < _USES and await driver.reset():
             self._idle.setdefault((peer_name, slot_name), []).append(driver)
         else:
             await driver.kill()
@@ -162,18 +183,29 @@ class World:
         Raises:
             HarnessError: it does not come up.
         """
-        service = self._services.get(slot.credential)
+        service = self._services.get(slot.number)
         if service is None or not service.alive:
-            realm = await self.ensure_realm()
-            listen = [f"{slot.ipv4}:{_BEHIND_PORT}"]
-            fresh = service is None
-            service = await self.start_handshaker(realm, slot.credential, listen, f"handshaker-{slot.number}")
-            self._services[slot.credential] = service
-            for address in (slot.ipv4, slot.ipv6) if fresh else ():
-                # The keys pass here: sizes are recorded, bytes are not.
-                relay = Relay((slot.ipv4, _BEHIND_PORT), name=f"handshaker service of {slot.credential}", secret=True)
-                self._relays.append(relay)
-                await relay.start(address, SERVICE_PORT)
+            service = await self.restart_service(slot, await self.ensure_realm())
+        return service
+
+    async def restart_service(self, slot: Slot, realm: Path, *options: str) -> Service:
+        """Have a new handshaker service run for a slot, in place of the one that it had, with further options.
+
+        Raises:
+            HarnessError: it does not come up.
+        """
+        old = self._services.pop(slot.number, None)
+        if old is not None:
+            await old.kill()
+        listen = [f"{slot.ipv4}:{_BEHIND_PORT}"]
+        service = await self.start_handshaker(realm, slot.credential, listen, f"handshaker-{slot.number}", *options)
+        self._services[slot.number] = service
+        for address in (slot.ipv4, slot.ipv6) if slot.number not in self._fronted else ():
+            # The keys pass here: sizes are recorded, bytes are not.
+            relay = Relay((slot.ipv4, _BEHIND_PORT), name=f"handshaker service of {slot.credential}", secret=True)
+            self._relays.append(relay)
+            await relay.start(address, SERVICE_PORT)
+        self._fronted.add(slot.number)
         return service
 
     def service_recordings(self) -> list[Recording]:

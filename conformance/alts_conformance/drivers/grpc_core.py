@@ -156,7 +156,7 @@ class Driver:
 
     def hello(self, command: dict[str, Any]) -> dict[str, Any]:
         """Who this is and what it can do."""
-        capabilities = ["client", "server", "alts", "insecure", "target_identities"]
+        capabilities = ["client", "server", "alts", "insecure", "target_identities", "ciphers", "resumption"]
         return {"protocol": PROTOCOL, "peer": "grpc-core", "version": grpc.__version__, "capabilities": capabilities}
 
     def start_server(self, command: dict[str, Any]) -> dict[str, Any]:

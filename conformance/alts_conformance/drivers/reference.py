@@ -20,6 +20,7 @@ import grpclib.server
 from grpclib.encoding.base import CodecBase
 
 import alts
+import alts.aio
 import alts.grpclib_adapter
 from alts.realm import RealmDirectory
 from alts_conformance import _payload
@@ -121,13 +122,6 @@ class Application:
         }
 
 
-def configuration_of(command: Mapping[str, Any]) -> alts.Configuration:
-    """The configuration that a command's credential asks for."""
-    given = command["credential"]
-    realm = RealmDirectory.load(Path(given["realm"]))
-    return alts.Configuration(realm.credential(given["name"]), realm.trust())
-
-
 class Driver:
     """The commands."""
 
@@ -135,6 +129,28 @@ class Driver:
         self.servers: dict[str, tuple[Any, Application]] = {}
         self.channels: dict[str, grpclib.client.Channel] = {}
         self._number = 0
+        self._resumptions: dict[tuple[str, str], alts.Resumption] = {}
+
+    def _configuration(self, command: Mapping[str, Any]) -> alts.aio.ConfigurationSource:
+        """The configuration that a command's credential asks for; with resumption the realm is read at each handshake,
+        and tickets and used secrets are one set for each credential of this process.
+        """
+        given = command["credential"]
+        path, name = Path(given["realm"]), given["name"]
+        chosen = {"handshake_ciphers": tuple(given["ciphers"])} if given.get("ciphers") else {}
+        state: alts.Resumption | None = None
+        if given.get("resumption"):
+            state = self._resumptions.setdefault((str(path), name), alts.Resumption())
+
+        def provide() -> alts.Configuration:
+            realm = RealmDirectory.load(path)
+            credential = realm.credential(name)
+            if state is not None:
+                state.keys = realm.resumption_keys(credential.identity)
+            return alts.Configuration(credential, realm.trust(), resumption=state, **chosen)
+
+        fixed = provide()  # what is wrong with it is for the answer to this command
+        return fixed if state is None else provide
 
     def _name(self, letter: str) -> str:
         self._number += 1
@@ -158,7 +174,7 @@ class Driver:
                 [application],
                 host,
                 0,
-                configuration=configuration_of(command),
+                configuration=self._configuration(command),
                 codec=RawCodec(),
                 on_handshake_failure=lambda error, peername: None,
                 **({"handshake_timeout": command["handshake_timeout"]} if "handshake_timeout" in command else {}),
@@ -180,7 +196,7 @@ class Driver:
             channel: grpclib.client.Channel = alts.grpclib_adapter.Channel(
                 host,
                 int(port),
-                configuration=configuration_of(command),
+                configuration=self._configuration(command),
                 target_identities=command.get("target_identities") or None,
                 codec=RawCodec(),
             )
@@ -265,7 +281,8 @@ class Driver:
         return {}
 
     async def reset(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Close every channel and server."""
+        """Close every channel and server, and forget every ticket."""
+        self._resumptions.clear()
         for channel in self.channels.values():
             channel.close()
         self.channels.clear()

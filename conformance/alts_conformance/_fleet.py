@@ -100,17 +100,19 @@ class Fleet:
 
     run: CaseRun
     path: Path
+    #: Whether peers are to resume; else they need not know how.
+    resumes: bool
     #: Slot -> its service, for those that this case has started.
     services: dict[str, Service] = field(default_factory=dict)
 
     @classmethod
     async def make(cls, run: CaseRun, *, keys: Sequence[str] = (CLIENT, SERVER)) -> Fleet:
-        """Copy the worker's realm and give identities resumption keys."""
+        """Copy the worker's realm and give identities resumption keys; without any, sessions are full."""
         original = await run.world.ensure_realm()
         run.world.next_port += 1
         path = run.world.folder / f"realm-{run.world.next_port}"
         await asyncio.to_thread(shutil.copytree, original, path)
-        fleet = cls(run, path)
+        fleet = cls(run, path, bool(keys))
         run.at_end(fleet._remove)
         for identity in keys:
             fleet.rotate(identity)
@@ -150,9 +152,10 @@ class Fleet:
     async def _end(self, role: str, credential: str, service: int, ciphers: Sequence[str]) -> End:
         run, peer = self.run, self.run.peer(role)
         if "full-handshake" in run.world.peers[peer].capabilities:
-            given: dict[str, Any] = {"realm": str(self.path), "name": credential, "resumption": True}
-            chosen = {"ciphers": list(ciphers)} if ciphers else {}
-            return End(peer, await run.driver(role, credential), {"credential": {**given, **chosen}})
+            given: dict[str, Any] = {"realm": str(self.path), "name": credential}
+            given |= {"ciphers": list(ciphers)} if ciphers else {}
+            given |= {"resumption": True} if self.resumes else {}
+            return End(peer, await run.driver(role, credential), {"credential": given})
         slot = f"{credential}#{service}"
         if slot not in self.services:
             options = [part for cipher in ciphers for part in ("--cipher", cipher)]
@@ -181,7 +184,7 @@ class Fleet:
         assert server.relay is not None
         before = len(server.relay.links)
         wanted = [SERVER] if target else []
-        fields = {"security": "alts", "target": f"127.0.0.1:{server.port}", "target_identities": wanted}
+        fields: dict[str, Any] = {"security": "alts", "target": f"127.0.0.1:{server.port}", "target_identities": wanted}
         opened = await client.driver.call("connect", **fields, **client.fields)
         sizes = {"request_bytes": size, "response_bytes": size}
         outcome = await client.driver.rpc(str(opened["channel"]), "Unary", timeout=timeout, seed=self.run.seed, **sizes)

@@ -137,7 +137,7 @@ class Driver:
         """
         given = command["credential"]
         path, name = Path(given["realm"]), given["name"]
-        chosen = {"handshake_ciphers": tuple(given["ciphers"])} if given.get("ciphers") else {}
+        chosen: dict[str, Any] = {"handshake_ciphers": tuple(given["ciphers"])} if given.get("ciphers") else {}
         state: alts.Resumption | None = None
         if given.get("resumption"):
             state = self._resumptions.setdefault((str(path), name), alts.Resumption())

@@ -284,8 +284,8 @@ def test_a_stack_that_does_not_read_gives_its_slot_back() -> None:
         async with serving(Limits(handshakes=1, timeout=0.4, idle_timeout=60.0)) as stack:
             _, writer = await asyncio.open_connection("127.0.0.1", stack.port)
             http = h2.connection.H2Connection()
-            http.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = 0
             http.initiate_connection()
+            http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
             headers = [(":method", "POST"), (":scheme", "http"), (":path", PATH), (":authority", "x")]
             http.send_headers(1, [*headers, ("content-type", "application/grpc"), ("te", "trailers")])
             request = client_start().SerializeToString()

@@ -41,7 +41,9 @@ class Negotiated:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an audit log can keep to prove later what was agreed (TRUST-5).
+    """What an audit log can keep to record what was agreed (TRUST-5).
+
+    It proves nothing to a third party: no signature covers the transcript, and either end could have made it up.
 
     Attributes:
         transcript_hash: th of SPEC 7.1, 32 bytes; both sides have the same.

@@ -180,9 +180,10 @@ class Handshake:
             self.fail(PeerViolation(ErrorCode.HANDSHAKE_TIMEOUT, "the handshake took too long"))
 
     def close(self) -> None:
-        """Give up without a word to the peer."""
+        """Give up, or be done with it, without a word to the peer; `result` is dropped (SPEC 7.7)."""
         if self.state not in (State.CLOSED, State.FAILED):
             self.state = State.CLOSED
+            self.result = None
             self._drop()
 
     def data_to_send(self) -> bytes:

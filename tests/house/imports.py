@@ -42,6 +42,10 @@ RULES: Mapping[str, Rule] = {
 # Nothing that is installed may need what is not.
 _NOT_SHIPPED = frozenset({"tests", "tools"})
 
+# Ways to get at a module that no syntax tree shows; `importlib.resources` and `importlib.metadata` are harmless.
+_LOADERS = frozenset({"importlib", "pkgutil", "runpy", "imp", "zipimport"})
+_HARMLESS = ("importlib.resources", "importlib.metadata")
+_RUNNERS = frozenset({"exec", "eval", "__import__"})
 _IMPORTERS = frozenset({"import_module", "__import__", "run_module", "find_spec", "resolve_name", "importorskip"})
 
 
@@ -76,11 +80,20 @@ def _imports(tree: ast.AST, package_parts: tuple[str, ...]) -> Iterator[_Found]:
             found = _call(node, package_parts)
             if found is not None:
                 yield found
+        elif (isinstance(node, ast.Name) and node.id in _RUNNERS) or (
+            isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.modules"
+        ):
+            yield _Found(node.lineno, None)
 
 
 def _from_import(node: ast.ImportFrom, package_parts: tuple[str, ...]) -> Iterator[_Found]:
     if node.level == 0:
-        yield _Found(node.lineno, node.module or "")
+        if node.module == "importlib":
+            yield from (_Found(node.lineno, f"importlib.{alias.name}") for alias in node.names)
+        elif node.module == "sys" and any(alias.name == "modules" for alias in node.names):
+            yield _Found(node.lineno, None)
+        else:
+            yield _Found(node.lineno, node.module or "")
         return
     kept = len(package_parts) - (node.level - 1)
     if kept < 1:
@@ -131,6 +144,8 @@ def _judge(found: _Found, package: str, rule: Rule) -> str | None:
     if found.name is None:
         return None if rule.dynamic else f"{package} imports a module whose name is computed: this cannot be checked"
     top = found.name.partition(".")[0]
+    if top in _LOADERS and not rule.dynamic and not found.name.startswith(_HARMLESS):
+        return f"{package} must not import {found.name}: what it loads cannot be checked"
     if top in rule.banned:
         return f"{package} must not import {top}"
     if top in _NOT_SHIPPED:

@@ -39,6 +39,15 @@ BAD = {
     "__import__": ("alts", "__import__('alts_vectors')"),
     "run_module": ("alts_proofs", "import runpy\nrunpy.run_module('alts')"),
     "computed name": ("alts", "import importlib\nimportlib.import_module('alts_' + 'model')"),
+    "import_module by another name": ("alts", "from importlib import import_module as load\nload('alts_model')"),
+    "import_module in a variable": ("alts", "import importlib\nf = importlib.import_module\nf('alts_model')"),
+    "a loader": ("alts", "import importlib.util as u\nu.spec_from_file_location('alts_model', '/x')"),
+    "pkgutil": ("alts", "import pkgutil\npkgutil.get_loader('alts_model')"),
+    "exec": ("alts", "exec('import alts_model')"),
+    "eval in a variable": ("alts", "run = eval\nrun('__impo' + 'rt__(\"alts_model\")')"),
+    "sys.modules": ("alts", "import sys\nsys.modules['alts_model']"),
+    "sys.modules by its name": ("alts", "from sys import modules\nmodules['alts_model']"),
+    "getattr of __import__": ("alts", "getattr(__import__('importlib'), 'import_module')('alts_model')"),
     "out of the package": ("alts", "from ...model import alts_model"),
     "out of the package by string": ("alts", "import importlib\nimportlib.import_module('...alts_model', __package__)"),
     "model with cryptography": ("alts_model", "from cryptography.hazmat.primitives import hashes"),
@@ -56,8 +65,8 @@ BAD = {
 def test_a_planted_import_is_found(tmp_path: Path, package: str, source: str) -> None:
     path = plant(tmp_path, package, source)
     violations = check_package(tmp_path, package, RULES[package])
-    assert [violation.path for violation in violations] == [path]
-    assert 1 <= violations[0].line <= source.count("\n") + 1
+    assert {violation.path for violation in violations} == {path}
+    assert all(1 <= violation.line <= source.count("\n") + 1 for violation in violations)
 
 
 GOOD = {
@@ -70,6 +79,7 @@ GOOD = {
     "vectors with the model": ("alts_vectors", "import alts_model"),
     "conformance with all": ("alts_conformance", "import alts, alts_model, alts_proofs, alts_vectors, alts_schema"),
     "discovery of cases": ("alts_conformance", "import importlib\nimportlib.import_module(f'cases.{__name__}')"),
+    "resources of a package": ("alts_proofs", "from importlib import resources, metadata\nimport importlib.resources"),
     "a word in a string": ("alts", "'''import alts_model'''"),
 }
 

@@ -344,7 +344,10 @@ def test_concurrent_handshakes_are_bounded() -> None:
         async with world(max_concurrent_handshakes=2) as w:
             client, _ = await w.pair()  # an open connection does not count
             idle = [await w.raw() for _ in range(2)]
+            for peer in idle:
+                await peer.say(b"\x10")  # it has spoken: nobody takes its place
             await until(lambda: w.server.handshakes == 2)
+            await asyncio.sleep(0.05)
             with pytest.raises((PeerViolation, OSError)):
                 await w.connect()
             await until(lambda: w.server.refused == 1)
@@ -355,6 +358,20 @@ def test_concurrent_handshakes_are_bounded() -> None:
             client.wire.write(b"still here")
             await until(lambda: w.apps[0].received == b"still here")
             assert w.failures.codes == ["TRUNCATED"] * len(w.failures)
+
+    run(main)
+
+
+@pytest.mark.req("REC-3")
+def test_silent_connections_keep_nobody_out() -> None:
+    async def main() -> None:
+        async with world(max_concurrent_handshakes=2) as w:
+            silent = [await w.raw() for _ in range(5)]
+            await until(lambda: w.server.refused == 3)
+            await w.connect()
+            assert w.server.refused == 4
+            for peer in silent:
+                await peer.close()
 
     run(main)
 

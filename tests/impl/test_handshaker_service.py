@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
+import h2.connection
+import h2.settings
 import pytest
 
 from alts import ConfigurationError
@@ -272,3 +274,29 @@ def test_a_limit_must_be_positive(field: str) -> None:
     given: dict[str, Any] = {field: 0}
     with pytest.raises(ConfigurationError, match=field):
         Limits(**given)
+
+
+@pytest.mark.req("REC-3")
+def test_a_stack_that_does_not_read_gives_its_slot_back() -> None:
+    """HTTP/2 by hand: a window of 0, so that no response can be sent; once its time is over the next one is served."""
+
+    async def main() -> None:
+        async with serving(Limits(handshakes=1, timeout=0.4, idle_timeout=60.0)) as stack:
+            _, writer = await asyncio.open_connection("127.0.0.1", stack.port)
+            http = h2.connection.H2Connection()
+            http.initiate_connection()
+            http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+            headers = [(":method", "POST"), (":scheme", "http"), (":path", PATH), (":authority", "x")]
+            http.send_headers(1, [*headers, ("content-type", "application/grpc"), ("te", "trailers")])
+            request = client_start().SerializeToString()
+            http.send_data(1, b"\0" + len(request).to_bytes(4, "big") + request)
+            writer.write(http.data_to_send())
+            await writer.drain()
+            while not stack.service.active:  # noqa: ASYNC110 - the service has no event for it
+                await asyncio.sleep(0.005)
+            await idle(stack.service)
+            answer = await stack.stream().ask(client_start())
+            assert answer.out_frames
+            writer.close()
+
+    asyncio.run(main())

@@ -105,9 +105,7 @@ def test_show_of_a_damaged_credential_shows_the_others_and_is_exit_3(
         (["issue", "{realm}", "n", "--identity", "x", "--category", "human", "--not-after", "soon"], 2, "ISO 8601"),
     ],
 )
-def test_exit_codes(
-    realm: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
-) -> None:
+def test_exit_codes(realm: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str) -> None:
     assert pki(*(word.format(realm=realm) for word in words)) == code
     errors = capsys.readouterr().err
     assert text in errors

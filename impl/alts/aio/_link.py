@@ -111,6 +111,8 @@ class Link(asyncio.Protocol):
         self._writing_paused = self._app_paused = False
         self._write_chunk = WRITE_CHUNK
         self._lingered = 0
+        self.heard = False
+        """True once the peer has sent something."""
         self._discarded_writes = 0
 
     # -- called by the lower transport ------------------------------------------------------------------------------
@@ -134,6 +136,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the peer."""
+        self.heard = True
         if self.phase in (Phase.HANDSHAKE, Phase.OPEN):
             self._step(lambda: self._connection.receive_data(data))
         elif self.phase is Phase.CLOSING and self.lower is not None:

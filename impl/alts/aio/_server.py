@@ -34,7 +34,7 @@ class Server(asyncio.AbstractServer):
         self._max_handshakes = max_concurrent_handshakes
         self._on_handshake_failure = on_handshake_failure
         self._links: set[Link] = set()
-        self._handshakes: set[Link] = set()
+        self._handshakes: dict[Link, None] = {}  # oldest first
         self._closed = False
         self._clients_told = False
         self._idle = asyncio.Event()
@@ -59,7 +59,7 @@ class Server(asyncio.AbstractServer):
 
     @property
     def refused(self) -> int:
-        """Connections closed at once because too many handshakes were in flight."""
+        """Connections closed because too many handshakes were in flight: silent ones first, else new ones."""
         return self._refused
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -96,14 +96,14 @@ class Server(asyncio.AbstractServer):
     def close_clients(self) -> None:
         """Close every open connection once everything written to it is sent."""
         self._clients_told = True
-        for link in tuple(self._links - self._handshakes):
+        for link in tuple(self._links - self._handshakes.keys()):
             link.close()
         self._check_idle()
 
     def abort_clients(self) -> None:
         """Close every open connection at once."""
         self._clients_told = True
-        for link in tuple(self._links - self._handshakes):
+        for link in tuple(self._links - self._handshakes.keys()):
             link.abort()
         self._check_idle()
 
@@ -115,18 +115,28 @@ class Server(asyncio.AbstractServer):
     # -- the owner of its links -------------------------------------------------------------------------------------
 
     def admit(self, link: Link) -> bool:
-        """Count a new connection in, unless there are too many handshakes."""
+        """Count a new connection in. At the limit the oldest one that has said nothing makes room, if there is one.
+
+        So connections that are opened and left alone keep nobody out; a thousand that speak still do, for the time of
+        a handshake (SPEC 11.2).
+        """
+        full = len(self._handshakes) >= self._max_handshakes
         self._links.add(link)
-        self._handshakes.add(link)
-        if self._closed or len(self._handshakes) > self._max_handshakes:
-            self._refused += 1
-            logger.debug("a connection was refused: %d handshakes are in flight", len(self._handshakes) - 1)
+        self._handshakes[link] = None
+        if not full and not self._closed:
+            return True
+        self._refused += 1
+        logger.debug("a connection was refused: %d handshakes are in flight", len(self._handshakes) - 1)
+        silent = next((other for other in self._handshakes if not other.heard and other is not link), None)
+        if self._closed or silent is None:
             return False
+        del self._handshakes[silent]
+        silent.abort(ConnectionAbortedError("it said nothing, and others wanted in"))
         return True
 
     def completed(self, link: Link) -> None:
         """The handshake of `link` is over."""
-        self._handshakes.discard(link)
+        self._handshakes.pop(link, None)
         self._check_idle()
 
     def failed(self, link: Link, error: Exception) -> None:
@@ -143,7 +153,7 @@ class Server(asyncio.AbstractServer):
     def gone(self, link: Link) -> None:
         """Count `link` out."""
         self._links.discard(link)
-        self._handshakes.discard(link)
+        self._handshakes.pop(link, None)
         self._check_idle()
 
     # -- inside -----------------------------------------------------------------------------------------------------
@@ -161,7 +171,7 @@ class Server(asyncio.AbstractServer):
         self._loop.call_exception_handler({"message": message, "exception": error, "transport": link.lower})
 
     def _check_idle(self) -> None:
-        waiting = self._links if self._clients_told else self._handshakes
+        waiting = self._links if self._clients_told else self._handshakes.keys()
         if self._closed and not waiting:
             self._idle.set()
         else:

@@ -150,7 +150,7 @@ class HandshakerService:
                     logger.info("handshake refused: %s", session.violation)
                 if session.completed is not None:
                     logger.info("handshake complete: %s", _audit_line(session.role, session.completed))
-                await context.write(response.SerializeToString())
+                await self._write(context, response.SerializeToString(), deadline)
         except RequestError as error:
             logger.info("request refused: %s", error)
             await _abort(context, error)
@@ -174,6 +174,19 @@ class HandshakerService:
                 return await anext(requests, None)
         except TimeoutError:
             violation = PeerViolation(ErrorCode.HANDSHAKE_TIMEOUT, "no request in time (SPEC 11.2)")
+            raise RequestError(Status.DEADLINE_EXCEEDED, str(violation)) from None
+
+    async def _write(self, context: grpc.aio.ServicerContext[bytes, bytes], response: bytes, deadline: float) -> None:
+        """Send a response; a stack that does not read would block this for ever.
+
+        Raises:
+            RequestError: DEADLINE_EXCEEDED.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                await context.write(response)
+        except TimeoutError:
+            violation = PeerViolation(ErrorCode.HANDSHAKE_TIMEOUT, "the response was not taken in time (SPEC 11.2)")
             raise RequestError(Status.DEADLINE_EXCEEDED, str(violation)) from None
 
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 FILE_MODE, DIRECTORY_MODE = 0o600, 0o700
 MAX_FILE_SIZE = 1 << 20
 KEY_SIZE = 32
+_KEY = re.compile(rb"[0-9a-f]{%d}\n?" % (2 * KEY_SIZE))
 _OTHERS_MAY_WRITE, _OTHERS_MAY_ANYTHING = 0o022, 0o077
 _LOCK_SECONDS = 10.0
 
@@ -85,13 +87,9 @@ def check_mode(path: Path, status: os.stat_result, forbidden: int) -> None:
 def read_key(path: Path, *, private: bool = True) -> bytes:
     """Return the 32 bytes of a key file: 64 hexadecimal digits and an optional line end. Errors as in `read`."""
     text = read(path, private=private)
-    try:
-        key = bytes.fromhex(text.decode("ascii").strip())
-    except ValueError:
-        key = b""
-    if len(key) != KEY_SIZE:
+    if not _KEY.fullmatch(text):
         raise ConfigurationError(f"{path}: is not a key of {KEY_SIZE} bytes in hexadecimal")  # never shows the content
-    return key
+    return bytes.fromhex(text.decode("ascii"))
 
 
 def read_json(

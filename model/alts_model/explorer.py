@@ -9,61 +9,45 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
+from alts_model.attacker import BOUNDS as BOUNDS
+from alts_model.attacker import Attacker, Seen
 from alts_model.connection import Local, Outcome
 from alts_model.knowledge import Knowledge
-from alts_model.messages import MODE_FULL, ClientInit, Finished, IssuedTicket, ServerInit, present
+from alts_model.messages import MODE_FULL, MODE_NAMES, Finished, present
+from alts_model.processes import Processes
 from alts_model.properties import (
     PROPERTIES,
     Made,
     Violation,
     check_claims,
+    check_early_secrecy,
     check_key_shares,
+    check_once,
     check_records,
     check_secrecy,
     delivers,
     payload_of,
 )
-from alts_model.scenario import (
-    APPLICATIONS,
-    CIPHERS,
-    FRAME_SIZES,
-    HONEST,
-    RECORDS,
-    RPC,
-    Scenario,
-    SessionPlan,
-    World,
-    acceptable,
-    scenarios,
-)
+from alts_model.scenario import HONEST, Scenario, SessionPlan, World, acceptable, scenarios
+from alts_model.stores import Resumption
 from alts_model.tables import Role
 from alts_model.terms import Term, name
 from alts_model.trace import describe
 from alts_model.weakening import WeakMachine
 
-BOUNDS = """\
-Nonces: every nonce seen so far and one of the attacker's.
-Certificates: every known one; and every one over a known or self-made master, an identity of the realm, a public key
-  of the realm or of the attacker or a point of low order, signed with the master's key if stolen, else falsely.
-Offers: as the honest clients make them; without the first application protocol; with a smaller frame size.
-Choices: either application protocol, either frame size.
-Finished: the value that the receiver expects if the attacker can derive it (composition to any depth), or junk; with
-  no ticket or one of the attacker's.
-Alerts, and messages that the receiver refuses, only end a session: they are counted and not followed.
-Records: each open session sends one; every ciphertext seen is offered to every open session, twice.
-Reductions: clients start first; sessions that differ in their nonce alone begin in order; a session whose key the
-  attacker knows gives it a nonce and nothing else, so one representative a certificate is followed."""
-
 Deliveries = tuple[tuple[str, Term | None], ...]
+
+LEAK = -1
+"""The session of the move that hands keys to the attacker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Inputs for one session, given together."""
+    """Inputs for one session, given together; or the leak."""
 
     session: int
     inputs: Deliveries
@@ -74,10 +58,12 @@ class Node:
     """One global state; `before` and `outputs` are what the attacker knew before it and has learnt by it."""
 
     locals: tuple[Local[Term], ...]
+    processes: Processes
     before: Knowledge
     outputs: tuple[Term, ...]
     made: tuple[Made, ...]
     moves: tuple[Move, ...]
+    leaked: bool = False
 
     @cached_property
     def knowledge(self) -> Knowledge:
@@ -86,7 +72,8 @@ class Node:
 
     def key(self) -> object:
         """What tells states apart."""
-        return tuple((local.state, local.client_init, local.server_init, local.tickets) for local in self.locals)
+        locals_ = tuple((local.state, local.client_init, local.server_init, local.tickets) for local in self.locals)
+        return locals_, self.processes.key(), self.leaked
 
 
 @dataclass(slots=True)
@@ -94,7 +81,8 @@ class Result:
     """What a search has found and how far it looked. `trace` is empty if there is no violation.
 
     `states` are distinct, `transitions` lead to them, `refused` messages were built and had no effect. `reached` are
-    the claims that honest sessions made with honest peers, and `delivered` for a payload between two of them.
+    the claims that honest sessions made with honest peers, the modes that they completed in, and `delivered` for a
+    payload between two of them. `answered twice`: two servers have answered one ticket.
     """
 
     scenario: str
@@ -110,14 +98,21 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    """An Init that a session would accept, and what it leads to."""
+class _Step:
+    """What one input leads to."""
 
-    certificate: Term
-    payload: Term
     outcome: Outcome[Term]
+    processes: Processes
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """An Init that a session would accept, and what it leads to; `kind` is what its representative stands for."""
+
+    kind: object
+    payload: Term
+    step: _Step
     shared: Term
-    finished: tuple[tuple[Term, Outcome[Term]], ...]
 
 
 class Explorer:
@@ -126,24 +121,33 @@ class Explorer:
     def __init__(
         self, scenario: Scenario, without: frozenset[str] = frozenset(), properties: frozenset[str] = PROPERTIES
     ) -> None:
-        self.world = World()
+        self.scenario = scenario
+        self.world = World(
+            scenario.ciphers, rotated=bool(scenario.leaked) and any(plan.late for plan in scenario.sessions)
+        )
         self._properties = properties
         self.machine = WeakMachine(without)
         self.plans: tuple[SessionPlan, ...] = scenario.sessions
+        stolen = [term for what in scenario.stolen for term in self.world.secrets(what, self.plans)]
+        self._leak = tuple(term for what in scenario.leaked for term in self.world.secrets(what, self.plans))
+        self.world.knowledge = self.world.knowledge.extended(stolen)
         self.result = Result(scenario.name, tuple(sorted(without)))
         self.payloads = [name(payload_of(plan)) for plan in self.plans]
-        self._parties = [self.world.party(self.machine, plan) for plan in self.plans]
-        candidates = self.world.certificates_of_the_attacker()
+        self._parties = [self.world.party(self.machine, plan, scenario.later) for plan in self.plans]
+        self._attacker = Attacker(self.world, scenario, self.machine)
+        candidates = self.world.certificates_of_the_attacker() if scenario.arsenal else self.world.few_certificates()
         peers: dict[Role, Role] = {"client": "server", "server": "client"}
         accepted: dict[object, tuple[Term, ...]] = {}
-        for plan in self.plans:
-            key = (plan.targets, plan.role)
+        for plan, party in zip(self.plans, self._parties, strict=True):
+            key = (plan.targets, plan.role, plan.late)
             if key not in accepted:
-                accepted[key] = acceptable(self.machine, self.world, candidates, plan.targets, peers[plan.role])
-        self._certificates = [accepted[plan.targets, plan.role] for plan in self.plans]
+                old = self.world.replaced() if plan.late else frozenset[Term]()
+                found = acceptable(self.machine, party.trust, candidates, peers[plan.role])
+                accepted[key] = tuple(certificate for certificate in found if certificate not in old)
+        self._certificates = [accepted[plan.targets, plan.role, plan.late] for plan in self.plans]
         self._refused_certificates = [len(candidates) - len(found) for found in self._certificates]
-        self._finished_messages: dict[object, tuple[tuple[Term, Outcome[Term]], ...]] = {}
-        self._choices: dict[tuple[int, Term], tuple[_Choice, ...]] = {}
+        self._accepted: dict[object, tuple[Outcome[Term], Resumption[Term] | None]] = {}
+        self._choices: dict[object, tuple[_Choice, ...]] = {}
 
     def run(self) -> Result:
         """Search until a violation is found or everything within the bounds has been seen."""
@@ -169,67 +173,147 @@ class Explorer:
 
     def apply(self, node: Node, move: Move) -> Node | None:
         """The node after a move; None if the attacker cannot make it or the session refuses."""
+        if move.session == LEAK:
+            return self._after_leak(node)
+        if not self._may_act(node, move.session):
+            return None
         local, outputs, made = node.locals[move.session], list[Term](), list(node.made)
+        processes = node.processes
         for input_name, payload in move.inputs:
             if payload is not None and not node.knowledge.can(payload):
                 return None
-            outcome = self.machine.step(local, input_name, payload)
-            if outcome.failure is not None:
+            step = self._step(processes, move.session, local, input_name, payload)
+            if step.outcome.failure is not None:
                 return None
-            local = outcome.local
-            outputs += [value for _, value in outcome.outputs]
-            made += [Made(move.session, claim) for claim in outcome.claims]
-        return self._after(node, move, local, outputs, tuple(made))
+            local, processes = step.outcome.local, step.processes
+            outputs += [value for _, value in step.outcome.outputs]
+            made += [Made(move.session, claim) for claim in step.outcome.claims]
+        return self._after(node, move, _Step(Outcome(local), processes), outputs, tuple(made))
 
-    def _after(self, node: Node, move: Move, local: Local[Term], outputs: list[Term], made: tuple[Made, ...]) -> Node:
+    def _step(
+        self, processes: Processes, index: int, local: Local[Term], input_name: str, payload: Term | None
+    ) -> _Step:
+        plan = self.plans[index]
+        resumption = processes.of(plan)
+        outcome = self.machine.step(local, input_name, payload, resumption)
+        return _Step(outcome, processes.having(plan, resumption))
+
+    def _init(self, processes: Processes, index: int, local: Local[Term], input_name: str, payload: Term) -> _Step:
+        """The same for an Init, remembered: what comes of it follows from what the session can see."""
+        plan = self.plans[index]
+        key = (index, local.client_init, payload, processes.key_of(plan))
+        found = self._accepted.get(key)
+        if found is None:
+            resumption = processes.of(plan)
+            found = self.machine.step(local, input_name, payload, resumption), resumption
+            self._accepted[key] = found
+        return _Step(found[0], processes.having(plan, found[1]))
+
+    def _after(self, node: Node, move: Move, step: _Step, outputs: list[Term], made: tuple[Made, ...]) -> Node:
+        local = step.outcome.local
         if local.state == "OPEN" and not node.knowledge.can(present(local.schedule).shared_secret):
             # Sending is left out of the state: what the session can receive does not depend on it.
             sent = self.machine.step(local, "send", self.payloads[move.session])
             outputs = [*outputs, sent.outputs[0][1]]
         locals_ = (*node.locals[: move.session], local, *node.locals[move.session + 1 :])
-        return Node(locals_, node.knowledge, tuple(outputs), made, (*node.moves, move))
+        moves = (*node.moves, move)
+        return Node(locals_, step.processes, node.knowledge, tuple(outputs), made, moves, node.leaked)
+
+    def _after_leak(self, node: Node) -> Node | None:
+        if not self._leak or node.leaked:
+            return None
+        moves = (*node.moves, Move(LEAK, ()))
+        return Node(node.locals, node.processes, node.knowledge, self._leak, node.made, moves, leaked=True)
+
+    def _may_act(self, node: Node, index: int) -> bool:
+        """Before a leak the early sessions go on, after it the late ones."""
+        return not self._leak or self.plans[index].late == node.leaked
 
     def _empty(self) -> Node:
         locals_ = tuple(
             self.machine.initial(plan.role, party) for plan, party in zip(self.plans, self._parties, strict=True)
         )
-        return Node(locals_, self.world.knowledge, (), (), ())
+        return Node(locals_, Processes.empty(self.world, self.scenario), self.world.knowledge, (), (), ())
 
     def _root(self) -> Node:
-        """All clients have started: starting needs nothing and only adds to what the attacker knows."""
+        """The prelude has run, and all clients whose start can depend on nothing have started."""
         node = self._empty()
+        for move in self._prelude(node):
+            node = present(self.apply(node, move))
         for index, plan in enumerate(self.plans):
-            if plan.role == "client":
+            if plan.role == "client" and not self._starts_later(plan) and node.locals[index].state == "START":
                 node = present(self.apply(node, Move(index, (("start", None),))))
         return node
 
+    def _starts_later(self, plan: SessionPlan) -> bool:
+        """A client whose cache an earlier one fills may start before that or after."""
+        clients = [other for other in self.plans if other.role == "client" and other.process == plan.process]
+        return plan.late or (self.scenario.resumption and plan is not clients[0])
+
+    def _prelude(self, node: Node) -> Iterator[Move]:
+        """Honest handshakes between the named sessions: client, server, client, server."""
+        index = {plan.name: position for position, plan in enumerate(self.plans)}
+        names = iter(self.scenario.prelude)
+        for client, server in zip(names, names, strict=True):
+            flight: list[Term] = []
+            for who, inputs in (
+                (client, ("start",)),
+                (server, ("client_init",)),
+                (client, ("server_init", "server_finished")),
+                (server, ("client_finished",)),
+            ):
+                given = flight if flight else [None]
+                move = Move(index[who], tuple(zip(inputs, given, strict=True)))
+                known = len(node.knowledge.known)
+                node = present(self.apply(node, move))
+                assert known <= len(node.knowledge.known)
+                flight = [value for value in node.outputs if value.op in ("ClientInit", "ServerInit", "Finished")]
+                yield move
+
     def _check(self, node: Node) -> Violation | None:
+        trusted, plans = self.scenario.trusted, self.plans
         found = (
-            *check_key_shares(self.plans, node.locals),
-            *check_claims(self.plans, node.locals, node.made),
-            *check_secrecy(self.plans, node.locals, node.knowledge, self.payloads),
-            *check_records(self.machine, self.plans, node.locals, node.knowledge, self.payloads),
+            *check_key_shares(plans, node.locals),
+            *check_claims(plans, node.locals, node.made, trusted, self.scenario.later),
+            *check_once(plans, node.made, trusted),
+            *check_secrecy(plans, node.locals, node.knowledge, self.payloads, trusted),
+            *(check_early_secrecy(plans, node.locals, node.knowledge, trusted) if node.leaked else ()),
+            *check_records(self.machine, plans, node.locals, node.knowledge, self.payloads, trusted),
         )
         return next((violation for violation in found if violation.name in self._properties), None)
 
     def _reach(self, node: Node) -> None:
         """Note what happens between honest sessions, so that a silent search is not a vacuous one."""
+        answered = set[Term]()
         for entry in node.made:
             agreed = entry.claim.agreed
             if agreed is None or {agreed.client, agreed.server} <= set(HONEST):
                 self.result.reached.add(entry.claim.name)
-        if delivers(self.machine, node.locals, node.knowledge):
+            if agreed is not None and entry.claim.name == "ServerCompletes" and agreed.mode != MODE_FULL:
+                self.result.reached.add(MODE_NAMES[agreed.mode])
+            if agreed is not None and entry.claim.name == "ServerAccepts" and agreed.secret is not None:
+                self.result.reached |= {"answered twice"} if agreed.secret in answered else set()
+                answered.add(agreed.secret)
+        if delivers(self.machine, node.locals, node.knowledge, self.scenario.trusted):
             self.result.reached.add("delivered")
 
     def _successors(self, node: Node) -> Iterator[Node]:
         nonces = self._nonces(node)
+        seen = self._attacker.seen(node.locals, node.knowledge)
         for index, local in enumerate(node.locals):
-            if local.state == "WAIT_CLIENT_INIT" and self._is_next(node, index):
-                yield from self._client_inits(node, index, nonces)
+            if not self._may_act(node, index):
+                continue
+            if local.state == "START" and self._is_next(node, index):
+                yield present(self.apply(node, Move(index, (("start", None),))))
+            elif local.state == "WAIT_CLIENT_INIT" and self._is_next(node, index):
+                yield from self._client_inits(node, index, nonces, seen)
             elif local.state == "WAIT_SERVER_INIT":
-                yield from self._server_inits(node, index, nonces)
+                yield from self._server_inits(node, index, nonces, seen)
             elif local.state == "WAIT_CLIENT_FINISHED":
-                yield from self._client_finished(node, index, local)
+                yield from self._client_finished(node, index, local, seen)
+        leaked = self._after_leak(node)
+        if leaked is not None:
+            yield leaked
 
     def _is_next(self, node: Node, index: int) -> bool:
         """Sessions that differ in their nonces alone are interchangeable: they begin in order."""
@@ -243,85 +327,98 @@ class Explorer:
                 nonces.append(party.nonce)
         return nonces
 
-    def _client_inits(self, node: Node, index: int, nonces: Sequence[Term]) -> Iterator[Node]:
-        for choice in self._options(node, index, nonces):
+    def _client_inits(self, node: Node, index: int, nonces: Sequence[Term], seen: Seen) -> Iterator[Node]:
+        for choice in self._options(node, index, nonces, seen):
             move = Move(index, (("client_init", choice.payload),))
-            outputs = [value for _, value in choice.outcome.outputs]
-            yield self._move(node, move, choice.outcome, outputs, ())
+            yield self._move(node, move, choice.step)
 
-    def _server_inits(self, node: Node, index: int, nonces: Sequence[Term]) -> Iterator[Node]:
-        for choice in self._options(node, index, nonces):
-            for payload, outcome in choice.finished:
-                if node.knowledge.can(payload):
-                    move = Move(index, (("server_init", choice.payload), ("server_finished", payload)))
-                    outputs = [value for _, value in outcome.outputs]
-                    yield self._move(node, move, outcome, outputs, ())
-                else:
-                    self.result.refused += 1
+    def _server_inits(self, node: Node, index: int, nonces: Sequence[Term], seen: Seen) -> Iterator[Node]:
+        for choice in self._options(node, index, nonces, seen):
+            after = choice.step.outcome.local
+            for payload, step in self._finished(node, choice.step.processes, index, after, "server", seen):
+                move = Move(index, (("server_init", choice.payload), ("server_finished", payload)))
+                yield self._move(node, move, step)
 
-    def _client_finished(self, node: Node, index: int, local: Local[Term]) -> Iterator[Node]:
-        for payload, outcome in self._finished(index, local, "client"):
-            if node.knowledge.can(payload):
-                yield self._move(node, Move(index, (("client_finished", payload),)), outcome, [], ())
-            else:
-                self.result.refused += 1
+    def _client_finished(self, node: Node, index: int, local: Local[Term], seen: Seen) -> Iterator[Node]:
+        for payload, step in self._finished(node, node.processes, index, local, "client", seen):
+            yield self._move(node, Move(index, (("client_finished", payload),)), step)
 
-    def _move(
-        self, node: Node, move: Move, outcome: Outcome[Term], outputs: list[Term], made: tuple[Made, ...]
-    ) -> Node:
+    def _move(self, node: Node, move: Move, step: _Step) -> Node:
         depths = [payload.depth for _, payload in move.inputs if payload is not None]
         self.result.message_depth = max(self.result.message_depth, *depths)
-        made = (*node.made, *(Made(move.session, claim) for claim in outcome.claims))
-        return self._after(node, move, outcome.local, outputs, made)
+        made = (*node.made, *(Made(move.session, claim) for claim in step.outcome.claims))
+        return self._after(node, move, step, [value for _, value in step.outcome.outputs], made)
 
-    def _options(self, node: Node, index: int, nonces: Sequence[Term]) -> Iterator[_Choice]:
-        """Inits that the session accepts; of those whose key the attacker knows, one a certificate."""
-        represented: set[Term] = set()
+    def _options(self, node: Node, index: int, nonces: Sequence[Term], seen: Seen) -> Iterator[_Choice]:
+        """Inits that the session accepts; of those whose key the attacker knows, one of a kind."""
+        represented: set[object] = set()
         for nonce in nonces:
-            for choice in self._choices_with(node.locals[index], index, nonce):
-                if choice.certificate in represented:
+            for choice in self._choices_with(node, index, nonce, seen):
+                if choice.kind in represented:
                     continue
                 if node.knowledge.can(choice.shared):
-                    represented.add(choice.certificate)
+                    represented.add(choice.kind)
                 yield choice
 
-    def _choices_with(self, local: Local[Term], index: int, nonce: Term) -> tuple[_Choice, ...]:
-        choices = self._choices.get((index, nonce))
+    def _choices_with(self, node: Node, index: int, nonce: Term, seen: Seen) -> tuple[_Choice, ...]:
+        local = node.locals[index]
+        key = (index, nonce, seen, local.client_init, node.processes.key_of(self.plans[index]))
+        choices = self._choices.get(key)
         if choices is None:
-            choices = self._choices[index, nonce] = tuple(self._make_choices(local, index, nonce))
+            choices = self._choices[key] = tuple(self._make_choices(node.processes, local, index, nonce, seen))
         return choices
 
-    def _make_choices(self, local: Local[Term], index: int, nonce: Term) -> Iterator[_Choice]:
-        inits = client_inits if local.role == "server" else server_inits
-        input_name = "client_init" if local.role == "server" else "server_init"
+    def _make_choices(
+        self, processes: Processes, local: Local[Term], index: int, nonce: Term, seen: Seen
+    ) -> Iterator[_Choice]:
+        plan, algebra, certificates = self.plans[index], self.machine.algebra, self._certificates[index]
         self.result.refused += self._refused_certificates[index]
-        for certificate in self._certificates[index]:
-            for message in inits(nonce, certificate):
-                payload = self.machine.algebra.encode(message)
-                outcome = self.machine.step(local, input_name, payload)
-                if outcome.failure is not None:
-                    self.result.refused += 1
-                    continue
-                shared = present(outcome.local.schedule).shared_secret
-                finished = () if local.role == "server" else self._finished(index, outcome.local, "server")
-                yield _Choice(certificate, payload, outcome, shared, finished)
+        if local.role == "server":
+            input_name = "client_init"
+            messages = [algebra.decode_client_init(payload) for payload in seen.client_inits]
+            messages = [message for message in messages if message.nonce is nonce]
+            for certificate in certificates:
+                messages += self._attacker.client_inits(nonce, certificate, plan.identity, seen)
+            pairs = list(
+                dict.fromkeys((message.ticket, message.resumption_id, algebra.encode(message)) for message in messages)
+            )
+        else:
+            input_name = "server_init"
+            answers = self._attacker.server_inits(nonce, certificates, present(local.offered), plan.identity, seen)
+            pairs = [(None, b"", algebra.encode(answer)) for answer in answers]
+        for ticket, resumption_id, payload in pairs:
+            step = self._init(processes, index, local, input_name, payload)
+            after = step.outcome.local
+            if step.outcome.failure is not None:
+                self.result.refused += 1
+                continue
+            agreed = present(after.agreed)
+            if ticket is not None and agreed.mode == MODE_FULL and payload not in seen.client_inits:
+                continue
+            kind = (agreed.mode, agreed.client_certificate, agreed.server_certificate, agreed.secret, resumption_id)
+            yield _Choice(kind, payload, step, present(after.schedule).shared_secret)
 
-    def _finished(self, index: int, local: Local[Term], sender: Role) -> tuple[tuple[Term, Outcome[Term]], ...]:
-        """Finished messages that the session would accept, whoever could derive them."""
-        key = (index, local.client_init, local.server_init)
-        if key not in self._finished_messages:
-            self._finished_messages[key] = tuple(self._make_finished(local, sender))
-        return self._finished_messages[key]
-
-    def _make_finished(self, local: Local[Term], sender: Role) -> Iterator[tuple[Term, Outcome[Term]]]:
-        junk = self.world.junk
-        for ticket in (None, IssuedTicket(bytes(16), 1, 60, self.world.attacker_ticket)):
+    def _finished(
+        self, node: Node, processes: Processes, index: int, local: Local[Term], sender: Role, seen: Seen
+    ) -> Iterator[tuple[Term, _Step]]:
+        """Finished messages that the session accepts and that the attacker can derive."""
+        knows, junk = node.knowledge.can, self.world.junk
+        own = knows(present(local.schedule).A)
+        for ticket in self._attacker.issued(local, seen, own=own):
             right = self.machine.finished(local, sender, ticket)
             for first, second in product((right.authenticator, junk), (right.ticket_authenticator, junk)):
-                payload = self.machine.algebra.encode(Finished(first, second, ticket))
-                outcome = self.machine.step(local, f"{sender}_finished", payload)
-                if outcome.failure is None:
-                    yield payload, outcome
+                given = Finished(first, second, ticket)
+                if not self.machine.authenticator_is_right(sender, right, given):
+                    continue
+                if not self.machine.ticket_authenticator_is_right(sender, right, given):
+                    continue
+                if not (knows(first) and knows(second)):
+                    self.result.refused += 1
+                    continue
+                payload = self.machine.algebra.encode(given)
+                step = self._step(processes, index, local, f"{sender}_finished", payload)
+                if step.outcome.failure is None:
+                    yield payload, step
 
     def _report(self, node: Node, violation: Violation) -> None:
         moves = self._shortest(node.moves, violation.name)
@@ -354,23 +451,7 @@ class Explorer:
 
 
 def _alike(left: SessionPlan, right: SessionPlan) -> bool:
-    return (left.role, left.identity, left.targets) == (right.role, right.identity, right.targets)
-
-
-def client_inits(nonce: Term, certificate: Term) -> Iterator[ClientInit[Term]]:
-    """The offers of `BOUNDS` with this nonce and certificate."""
-    for applications, size in (
-        (APPLICATIONS, FRAME_SIZES[0]),
-        (APPLICATIONS[1:], FRAME_SIZES[0]),
-        (APPLICATIONS, FRAME_SIZES[1]),
-    ):
-        yield ClientInit(nonce, certificate, CIPHERS, RECORDS, (), applications, RPC, size)
-
-
-def server_inits(nonce: Term, certificate: Term) -> Iterator[ServerInit[Term]]:
-    """The answers of `BOUNDS` with this nonce and certificate."""
-    for application, size in product(APPLICATIONS, FRAME_SIZES):
-        yield ServerInit(nonce, MODE_FULL, certificate, CIPHERS[0], RECORDS[0], application, RPC, size)
+    return replace(left, name="") == replace(right, name="")
 
 
 def explore(

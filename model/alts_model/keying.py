@@ -17,8 +17,9 @@ class Randomness(Generic[V]):
 
     A client takes, at `start`, for each cipher that it offers and that has a share, in the order of its offer: one of
     `x25519` (32-byte private keys); for the hybrid also one of `ml_kem_seeds` (64 bytes, `d || z`). A server takes,
-    when it has chosen a cipher that has a share: one of `x25519`; for the hybrid also one of `encapsulations` (32 bytes, the
-    `m` of FIPS 203). Whoever makes a ticket takes one of `ticket_salts` (32 bytes); a connection makes one at most.
+    when it has chosen a cipher that has a share: one of `x25519`; for the hybrid also one of `encapsulations`
+    (32 bytes, the `m` of FIPS 203). Whoever makes a ticket takes one of `ticket_salts` (32 bytes); a connection makes
+    one at most.
     """
 
     x25519: tuple[V, ...] = field(default=(), repr=False)

@@ -20,6 +20,7 @@ class Knowledge:
         self._known: set[Term] = set() if base is None else set(base._known)
         self._sealed: set[Term] = set() if base is None else set(base._sealed)
         self.ciphertexts: list[Term] = [] if base is None else list(base.ciphertexts)
+        self.issued: list[Term] = [] if base is None else list(base.issued)
         self._memo: dict[Term, bool] = {}
         self._absorb(terms)
 
@@ -59,6 +60,8 @@ class Knowledge:
                 self._known.add(term)
                 if term.op in PAIRING:
                     pending += term.subterms
+                    if term.op == "IssuedTicket":
+                        self.issued.append(term)
                 elif term.op == "sign":
                     pending.append(term.subterms[2])
                 elif term.op in ("aead", "sealed"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from alts_model.connection import Local
 from alts_model.knowledge import Knowledge
 from alts_model.machine import Machine
-from alts_model.messages import HUMAN, Agreed, Claim, present
+from alts_model.messages import HUMAN, MODE_CLIENT_TICKET, MODE_FULL, Agreed, Claim, present
 from alts_model.scenario import HONEST, SessionPlan
 from alts_model.terms import Term
 
@@ -24,9 +24,11 @@ PROPERTIES: Final = frozenset(
         "secrecy",
         "payload origin",
         "payload replay",
+        "today's data",
+        "one use",
     }
 )
-"""Names of the properties."""
+"""Names of the properties that hold of the protocol. `early secrecy` is another, which does not (HS-9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,21 @@ def payload_of(plan: SessionPlan) -> str:
 
 
 def check_claims(
-    plans: Sequence[SessionPlan], locals_: Sequence[Local[Term]], made: Sequence[Made]
+    plans: Sequence[SessionPlan],
+    locals_: Sequence[Local[Term]],
+    made: Sequence[Made],
+    trusted: Collection[str] = HONEST,
+    later: str = "",
 ) -> Iterator[Violation]:
-    """Agreement in both directions, targets, categories. Looks at the last claims made first."""
+    """Agreement in both directions, targets, categories, today's data. Looks at the last claims made first.
+
+    With `later`, no late session may resume: that is what has changed.
+    """
     for entry in reversed(made):
         plan, claim = plans[entry.session], entry.claim
+        completes = claim.name in ("ClientCompletes", "ServerCompletes")
+        if completes and later and plan.late and present(claim.agreed).mode != MODE_FULL:
+            yield Violation("today's data", f"{plan.name} resumed a session that today's {later} forbids")
         if claim.name == "ClientCompletes":
             peer = present(locals_[entry.session].peer)
             if plan.targets and peer.identity not in plan.targets:
@@ -63,16 +75,21 @@ def check_claims(
                 yield Violation("target", text)
             if peer.category == HUMAN:
                 yield Violation("category", f"{plan.name} completed with a human as its server")
-            yield from _agreement(plans, entry, made, "ServerAccepts", peer.identity)
+            yield from _agreement(plans, entry, made, "ServerAccepts", peer.identity, trusted)
         elif claim.name == "ServerCompletes":
-            yield from _agreement(plans, entry, made, "ClientCompletes", present(claim.agreed).client)
+            yield from _agreement(plans, entry, made, "ClientCompletes", present(claim.agreed).client, trusted)
 
 
 def _agreement(
-    plans: Sequence[SessionPlan], entry: Made, made: Sequence[Made], partner: str, peer: str
+    plans: Sequence[SessionPlan],
+    entry: Made,
+    made: Sequence[Made],
+    partner: str,
+    peer: str,
+    trusted: Collection[str],
 ) -> Iterator[Violation]:
     """Injective agreement: as many partners with the same data as claimants. Only honest peers owe it."""
-    if peer not in HONEST:
+    if peer not in trusted:
         return
     data = _data(entry.claim, partner)
     possible = [other for other in made if other.claim.name == partner]
@@ -118,12 +135,47 @@ def check_key_shares(plans: Sequence[SessionPlan], locals_: Sequence[Local[Term]
             yield Violation("unknown key share", f"{text}, for {there.client} and {there.server} at the other")
 
 
+def check_once(plans: Sequence[SessionPlan], made: Sequence[Made], trusted: Collection[str]) -> Iterator[Violation]:
+    """A ticket's secret leads at most one client and one server to completion; with one memory, to one answer (RES-7).
+
+    Looks at sessions between trusted ends: the attacker may do what it likes with tickets of its own.
+    """
+    seen: dict[tuple[str, Term], int] = {}
+    for entry in made:
+        agreed = entry.claim.agreed
+        if agreed is None or agreed.secret is None or not {agreed.client, agreed.server} <= set(trusted):
+            continue
+        first = seen.setdefault((entry.claim.name, agreed.secret), entry.session)
+        one, other = plans[first], plans[entry.session]
+        if first == entry.session:
+            continue
+        if entry.claim.name in ("ClientCompletes", "ServerCompletes"):
+            yield Violation("one use", f"{one.name} and {other.name} both completed with the secret of one ticket")
+        elif agreed.mode == MODE_CLIENT_TICKET and one.memory == other.memory:
+            text = f"{one.name} and {other.name} both answered one ticket, though they share their memory"
+            yield Violation("one use", text)
+
+
+def check_early_secrecy(
+    plans: Sequence[SessionPlan], locals_: Sequence[Local[Term]], knowledge: Knowledge, trusted: Collection[str]
+) -> Iterator[Violation]:
+    """M at a server that has not seen ClientFinished yet; not forward secret, hence HS-9."""
+    for plan, local in zip(plans, locals_, strict=True):
+        waits = local.state == "WAIT_CLIENT_FINISHED" and present(local.peer).identity in trusted
+        if waits and knowledge.can(present(local.schedule).M):
+            yield Violation("early secrecy", f"the attacker knows M of {plan.name}, which waits for ClientFinished")
+
+
 def check_secrecy(
-    plans: Sequence[SessionPlan], locals_: Sequence[Local[Term]], knowledge: Knowledge, payloads: Sequence[Term]
+    plans: Sequence[SessionPlan],
+    locals_: Sequence[Local[Term]],
+    knowledge: Knowledge,
+    payloads: Sequence[Term],
+    trusted: Collection[str] = HONEST,
 ) -> Iterator[Violation]:
     """M, R and the payload of an open session with an honest peer are unknown to the attacker."""
     for plan, local, payload in zip(plans, locals_, payloads, strict=True):
-        if _is_honest(local):
+        if _is_honest(local, trusted):
             schedule = present(local.schedule)
             for what, secret in (("M", schedule.M), ("R", schedule.R), ("the payload", payload)):
                 if knowledge.can(secret):
@@ -137,11 +189,12 @@ def check_records(
     locals_: Sequence[Local[Term]],
     knowledge: Knowledge,
     payloads: Sequence[Term],
+    trusted: Collection[str] = HONEST,
 ) -> Iterator[Violation]:
     """A payload that an open session takes was sent by its partner, and is taken once."""
     origin = {payload: index for index, payload in enumerate(payloads)}
     for plan, local in zip(plans, locals_, strict=True):
-        if not _is_honest(local):
+        if not _is_honest(local, trusted):
             continue
         for box in knowledge.ciphertexts:
             outcome = machine.step(local, "data", box)
@@ -155,15 +208,17 @@ def check_records(
                 yield Violation("payload replay", f"{plan.name} takes one frame of {plans[sender].name} twice")
 
 
-def delivers(machine: Machine[Term], locals_: Sequence[Local[Term]], knowledge: Knowledge) -> bool:
+def delivers(
+    machine: Machine[Term], locals_: Sequence[Local[Term]], knowledge: Knowledge, trusted: Collection[str] = HONEST
+) -> bool:
     """Whether some open session with an honest peer takes a payload."""
     return any(
         machine.step(local, "data", box).failure is None
         for local in locals_
-        if _is_honest(local)
+        if _is_honest(local, trusted)
         for box in knowledge.ciphertexts
     )
 
 
-def _is_honest(local: Local[Term]) -> bool:
-    return local.state == "OPEN" and present(local.peer).identity in HONEST
+def _is_honest(local: Local[Term], trusted: Collection[str]) -> bool:
+    return local.state == "OPEN" and present(local.peer).identity in trusted

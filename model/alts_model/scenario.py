@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from alts_model import terms
+from alts_model.ciphers import STATIC
 from alts_model.connection import Party
 from alts_model.errors import Refused
+from alts_model.keying import Randomness
 from alts_model.knowledge import Knowledge
 from alts_model.messages import HUMAN, MACHINE, WORKLOAD
+from alts_model.stores import TICKET_LIFE, ResumptionKeys
 from alts_model.symbolic import handshake_certificate, master_certificate, verification_key_id
 from alts_model.tables import Role
 from alts_model.terms import Term, const, name, public
@@ -18,7 +21,7 @@ from alts_model.trust import PolicyRule, Trust
 from alts_model.weakening import WeakMachine
 
 NOW: Final = 1000
-CIPHERS: Final = ("X25519_STATIC_SHA256",)
+CIPHERS: Final = (STATIC,)
 RECORDS: Final = ("ALTSRP_GCM_AES128_REKEY",)
 APPLICATIONS: Final = ("grpc", "plain")
 FRAME_SIZES: Final = (1048576, 16384)
@@ -33,21 +36,45 @@ HONEST: Final = (FRONTEND, BACKEND)
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """One protocol session: `name` (c1, s2, ...), role, whose it is, and the targets that its application names."""
+    """One protocol session: `name` (c1, s2, ...), role, whose it is, and the targets that its application names.
+
+    Sessions of one `process` share a ticket cache, those of one `memory` the used secrets. `late` sessions begin after
+    the leak, if the scenario has one; without one they begin at any time, and clients among them once they like to.
+    """
 
     name: str
     role: Role
     identity: str
     targets: frozenset[str]
+    process: str = ""
+    memory: str = ""
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A name, a sentence, the sessions of both roles."""
+    """A name, a sentence, the sessions of both roles; what the honest offer and allow, and what the attacker gets.
+
+    `stolen` is known from the beginning, `leaked` from a moment that the attacker chooses, when no session but the late
+    ones goes on. `arsenal`: whether the attacker has the whole one of `World`, and varies offers and choices.
+    `prelude`: so many sessions, the first ones of each role in turn, have run honestly before the search begins.
+    `later`: what has changed in the trust of the late sessions. `trusted` are the identities whose peers' beliefs
+    about them must be true; `violated` the property that falls, None if none is to.
+    """
 
     name: str
     text: str
     sessions: tuple[SessionPlan, ...]
+    ciphers: tuple[str, ...] = (STATIC,)
+    stolen: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
+    arsenal: bool = True
+    resumption: bool = False
+    early_tickets: bool = False
+    prelude: tuple[str, ...] = ()
+    later: str = ""
+    trusted: tuple[str, ...] = HONEST
+    violated: str | None = None
 
 
 def scenarios(sessions: int) -> tuple[Scenario, ...]:
@@ -82,7 +109,9 @@ def _plans(clients: list[tuple[str, frozenset[str]]], servers: list[str]) -> tup
 class World:
     """Keys, certificates, trust, and what the attacker holds at the start. Names of terms are for the reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, ciphers: tuple[str, ...] = CIPHERS, *, rotated: bool = False) -> None:
+        self.ciphers = ciphers
+        self.rotated: dict[str, tuple[Term, Term]] = {}
         self.signing_key = name("signing-key")
         self.labels: dict[Term, str] = {}
         self._next = 0
@@ -104,31 +133,101 @@ class World:
         self.attacker_signing = name("signing-key(attacker)")
         self.attacker_nonce = name("nonce(attacker)")
         self.attacker_ticket = name("ticket(attacker)")
+        self.attacker_seed = name("ml-kem-seed(attacker)")
+        self.attacker_encapsulation = name("encapsulation(attacker)")
         self.junk = name("junk")
+        self.resumption_keys = {
+            identity: ResumptionKeys(
+                f"IDR of {identity}".encode()[:16].ljust(16), ((1, name(f"resumption-key({identity})")),)
+            )
+            for identity in HONEST
+        }
         self.revoked = frozenset[int]()
         initial = [*self.certificates.values(), self.renewed, *self._arsenal()]
         initial += [self.attacker_dh, self.attacker_signing, self.attacker_nonce, self.attacker_ticket, self.junk]
+        initial += [self.attacker_seed, self.attacker_encapsulation]
+        if rotated:
+            for identity in HONEST:
+                key = name(f"new-dh-key({identity})")
+                certificate = self._handshake(f"new certificate of {identity}", identity, private_key=key)
+                self.rotated[identity] = certificate, key
+                initial.append(certificate)
         self.knowledge = Knowledge(initial)
 
-    def trust(self, targets: frozenset[str]) -> Trust[Term]:
-        """What every honest verifier goes by."""
-        return Trust(self.anchors, self.policy, self.revoked, NOW, targets)
+    def trust(self, targets: frozenset[str], later: str = "") -> Trust[Term]:
+        """What every honest verifier goes by; `later` names what has changed since."""
+        return Trust(
+            {} if later == "authority" else self.anchors,
+            () if later == "policy" else self.policy,
+            None if later == "revocation" else self.revoked,
+            NOW + TICKET_LIFE if later == "life" else NOW,
+            targets,
+        )
 
-    def party(self, machine: WeakMachine, plan: SessionPlan) -> Party[Term]:
+    def secrets(self, what: str, plans: tuple[SessionPlan, ...]) -> tuple[Term, ...]:
+        """Terms that a thief gets: an identity's static key, its resumption key, or kinds of keys of all of them."""
+        kind, _, identity = what.partition(" of ")
+        if kind == "ephemerals":
+            return tuple(self.fresh(plan, "ephemeral", index) for plan in plans for index in range(len(self.ciphers)))
+        if kind == "resumption keys":
+            return tuple(self.resumption_keys[one].keys[0][1] for one in ([identity] if identity else HONEST))
+        return tuple(self.private_keys[one] for one in ([identity] if identity else HONEST))
+
+    def fresh(self, plan: SessionPlan, what: str, index: int = 0) -> Term:
+        """A fresh value of a session."""
+        return name(f"{what}({plan.name})" if index == 0 else f"{what}{index + 1}({plan.name})")
+
+    def randomness(self, plan: SessionPlan) -> Randomness[Term]:
+        """All that a session may need."""
+        return Randomness(
+            tuple(self.fresh(plan, "ephemeral", index) for index in range(len(self.ciphers))),
+            (self.fresh(plan, "ml-kem-seed"),),
+            (self.fresh(plan, "encapsulation"),),
+            (self.fresh(plan, "salt"),),
+        )
+
+    def party(self, machine: WeakMachine, plan: SessionPlan, later: str = "") -> Party[Term]:
         """The honest party of a session. Its nonce is fresh unless the machine is without fresh nonces."""
         fresh = not machine.without & {"nonces", f"{plan.role}-nonce"}
+        certificate, private_key = self.credential(plan)
         return Party(
-            self.certificates[plan.identity],
-            machine.algebra.certificate(self.certificates[plan.identity]),
-            self.private_keys[plan.identity],
-            self.trust(plan.targets),
-            CIPHERS,
+            certificate,
+            machine.algebra.certificate(certificate),
+            private_key,
+            self.trust(plan.targets, later if plan.late else ""),
+            self.ciphers,
             RECORDS,
             APPLICATIONS,
             RPC,
             FRAME_SIZES[0],
-            name(f"nonce({plan.name})") if fresh else const("the nonce"),
+            self.fresh(plan, "nonce") if fresh else const("the nonce"),
+            self.randomness(plan),
         )
+
+    def credential(self, plan: SessionPlan) -> tuple[Term, Term]:
+        """Certificate and private key of a session: the new ones, if keys have been rotated and it is late."""
+        if plan.late and self.rotated:
+            return self.rotated[plan.identity]
+        return self.certificates[plan.identity], self.private_keys[plan.identity]
+
+    def replaced(self) -> frozenset[Term]:
+        """Certificates that are out of use once keys have been rotated; we take it that nobody accepts them then."""
+        return frozenset({*self.certificates.values(), self.renewed} if self.rotated else ())
+
+    def few_certificates(self) -> tuple[Term, ...]:
+        """The honest ones and that of the attacker's own identity."""
+        _, master, key, category = self._signable[0]
+        own = handshake_certificate(
+            key,
+            master,
+            category=category,
+            identity=MALLORY,
+            public_key=public(self.attacker_dh),
+            revocation_id=category << 56 | 0xFFFF,
+            ciphers=self.ciphers,
+        )
+        self.labels.setdefault(own, f"certificate of {MALLORY}")
+        return (*self.certificates.values(), *(certificate for certificate, _ in self.rotated.values()), own)
 
     def certificates_of_the_attacker(self) -> tuple[Term, ...]:
         """Every handshake certificate that the attacker may send, built once; which are accepted is for verifiers.
@@ -153,7 +252,7 @@ class World:
                         identity=identity,
                         public_key=point,
                         revocation_id=category << 56 | 0xFFFF,
-                        ciphers=CIPHERS,
+                        ciphers=self.ciphers,
                     )
                     text = f"certificate of {identity} with {point_label}, made by the attacker from {label}"
                     self.labels.setdefault(certificate, text)
@@ -175,7 +274,7 @@ class World:
             issuer="prod/ca",
             public_key=public(name(f"master-key({identity})")),
             revocation_id=self._id(MACHINE),
-            ciphers=CIPHERS,
+            ciphers=self.ciphers,
         )
         self.certificates[identity] = self._handshake(f"certificate of {identity}", identity)
 
@@ -196,7 +295,7 @@ class World:
             identity=identity,
             public_key=public(self.private_keys[identity] if private_key is None else private_key),
             revocation_id=self._id(MACHINE) if revocation_id is None else revocation_id,
-            ciphers=CIPHERS,
+            ciphers=self.ciphers,
             boundary=boundary,
             not_after=not_after,
         )
@@ -257,7 +356,7 @@ class World:
             identity=EVE,
             public_key=public(self.attacker_dh),
             revocation_id=human_id,
-            ciphers=CIPHERS,
+            ciphers=self.ciphers,
             not_after=NOW + 60,
         )
         self.labels[certificate] = "certificate of the human people/eve, who works for the attacker"
@@ -282,7 +381,7 @@ class World:
             issuer=issuer,
             public_key=public(self.attacker_signing),
             revocation_id=self._id(category) if revocation_id is None else revocation_id,
-            ciphers=CIPHERS,
+            ciphers=self.ciphers,
             workload_identities=patterns,
             key_id=key_id,
             not_after=not_after,
@@ -290,10 +389,9 @@ class World:
 
 
 def acceptable(
-    machine: WeakMachine, world: World, candidates: tuple[Term, ...], targets: frozenset[str], peer_role: Role
+    machine: WeakMachine, trust: Trust[Term], candidates: tuple[Term, ...], peer_role: Role
 ) -> tuple[Term, ...]:
-    """The candidates that a verifier with these targets accepts."""
-    trust = world.trust(targets)
+    """The candidates that a verifier with this trust accepts."""
 
     def accepted(certificate: Term) -> bool:
         try:

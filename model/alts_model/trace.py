@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from alts_model.messages import ClientInit, Finished, ServerInit, present
+from alts_model.messages import MODE_NAMES, ClientInit, Finished, ServerInit, present
 from alts_model.terms import Term, show
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 def describe(explorer: Explorer, moves: Sequence[Move]) -> Iterator[str]:
     """One numbered line a move: who gets what, who made it, and what the session says to it."""
     for number, move in enumerate(moves, 1):
+        if not move.inputs:
+            yield f"{number}. the attacker gets {', '.join(explorer.scenario.leaked)}"
+            continue
         before, after = explorer.after(moves[: number - 1]), explorer.after(moves[:number])
         plan = explorer.plans[move.session]
         local = after.locals[move.session]
@@ -52,13 +55,23 @@ def _message(explorer: Explorer, input_name: str, payload: Term) -> str:
 
 def _client_init(explorer: Explorer, message: ClientInit[Term]) -> str:
     offers = f"{'/'.join(message.application_protocols)}, frames of {message.max_frame_size}"
-    return f"ClientInit[{show(message.nonce)}, {_certificate(explorer, message.certificate)}, {offers}]"
+    if len(explorer.world.ciphers) > 1:
+        offers = f"{'/'.join(message.handshake_ciphers)}, {offers}"
+    shares = _share(message.key_shares[0][1] if message.key_shares else None)
+    certificate = _certificate(explorer, message.certificate)
+    idr = f", {message.resumption_id.decode().strip()}" if message.resumption_id else ""
+    return f"ClientInit[{show(message.nonce)}, {certificate}{shares}{idr}{_ticket(message)}, {offers}]"
 
 
 def _server_init(explorer: Explorer, message: ServerInit[Term]) -> str:
     choices = f"{message.application_protocol}, frames of {message.max_frame_size}"
-    certificate = _certificate(explorer, present(message.certificate))
-    return f"ServerInit[{show(message.nonce)}, {certificate}, {choices}]"
+    if message.certificate is not None:
+        what = _certificate(explorer, message.certificate)
+    else:
+        what = MODE_NAMES[message.mode]
+    if len(explorer.world.ciphers) > 1:
+        choices = f"{message.handshake_cipher}, {choices}"
+    return f"ServerInit[{show(message.nonce)}, {what}{_share(message.key_share)}{_ticket(message)}, {choices}]"
 
 
 def _finished(explorer: Explorer, what: str, message: Finished[Term]) -> str:
@@ -68,7 +81,22 @@ def _finished(explorer: Explorer, what: str, message: Finished[Term]) -> str:
     second = "a false ticket authenticator"
     if message.ticket_authenticator is not explorer.world.junk:
         second = "a ticket authenticator"
-    return f"{what}[{first}, a ticket of the attacker's, {second}]"
+    ticket = message.ticket.ticket
+    text = "a ticket of the attacker's" if ticket is explorer.world.attacker_ticket else _salt(ticket)
+    return f"{what}[{first}, {text}, {second}]"
+
+
+def _share(share: Term | None) -> str:
+    return "" if share is None else f", share {show(share)}"
+
+
+def _ticket(message: ClientInit[Term] | ServerInit[Term]) -> str:
+    return "" if message.ticket is None else f", {_salt(message.ticket.ticket)}"
+
+
+def _salt(ticket: Term) -> str:
+    """A ticket is told by its salt, which names the session that made it."""
+    return f"the ticket with {show(ticket.subterms[0])}" if ticket.op == "tuple" else "a ticket"
 
 
 def _certificate(explorer: Explorer, certificate: Term) -> str:

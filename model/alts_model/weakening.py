@@ -5,13 +5,19 @@ These switches exist for the explorer alone: nothing that handles bytes knows th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from alts_model import terms
 from alts_model.algebra import FINISHED_LABELS, TICKET_LABELS
+from alts_model.ciphers import Cipher
+from alts_model.connection import Local
+from alts_model.keying import KeyAgreement
 from alts_model.machine import Machine
 from alts_model.messages import CertificateView, Finished, IssuedTicket
+from alts_model.resuming import Owner, Resumer
+from alts_model.stores import Contents, Held, Resumption, Session, TicketCache
 from alts_model.symbolic import SymbolicAlgebra
 from alts_model.tables import Role
 from alts_model.terms import Term, const
@@ -121,6 +127,15 @@ class WeakAlgebra(SymbolicAlgebra):
         label = TICKET_LABELS["server"] if "finished-labels" in self._without else label
         return super().ticket_authenticator(key, label, ticket)
 
+    def ticket_secret(self, R: Term, maker: Role) -> Term:
+        """The secret of a ticket, of either maker or of none."""
+        return super().ticket_secret(R, "server" if "ticket-secrets" in self._without else maker)
+
+    def ticket_aad(self, maker: Role, identity: str, resumption_id: bytes, epoch: int) -> Term:
+        """The associated data, with the role or without."""
+        maker = "server" if "ticket-role" in self._without else maker
+        return super().ticket_aad(maker, identity, resumption_id, epoch)
+
     def is_zero(self, shared: Term) -> bool:
         """The zero check."""
         return "zero-check" not in self._without and super().is_zero(shared)
@@ -201,12 +216,75 @@ class WeakVerifier(Verifier[Term]):
             super().target(view, trust)
 
 
+class WeakResumer(Resumer[Term]):
+    """The rules of resumption without some checks."""
+
+    def __init__(self, algebra: SymbolicAlgebra, without: frozenset[str]) -> None:
+        super().__init__(algebra)
+        self._without = without
+
+    def take(self, cache: TicketCache[Term], wanted: Callable[[Held[Term]], bool], now: int) -> Held[Term] | None:
+        """Remove before sending."""
+        held = super().take(cache, wanted, now)
+        if held is not None and "holder-removes" in self._without:
+            cache.keep(held)
+        return held
+
+    def mark(self, resumption: Resumption[Term], secret: Term, expires: int, now: int) -> bool:
+        """Check and set."""
+        return super().mark(resumption, secret, expires, now) or "maker-marks" in self._without
+
+    def is_alive(self, contents: Contents[Term], now: int) -> bool:
+        """Life, at the maker."""
+        return "ticket-life" in self._without or super().is_alive(contents, now)
+
+    def is_claimed(self, session: Session[Term], claimed: CertificateView[Term]) -> bool:
+        """The identity that a certificate claims."""
+        return "ticket-identity" in self._without or super().is_claimed(session, claimed)
+
+    def authority(self, owner: Owner[Term], session: Session[Term]) -> bool:
+        """Trust anchor."""
+        return "ticket-authority" in self._without or super().authority(owner, session)
+
+    def policy(self, owner: Owner[Term], session: Session[Term]) -> bool:
+        """Policy."""
+        return "ticket-policy" in self._without or super().policy(owner, session)
+
+    def revocation(self, owner: Owner[Term], session: Session[Term]) -> bool:
+        """Revocation."""
+        return "ticket-revocation" in self._without or super().revocation(owner, session)
+
+    def target(self, owner: Owner[Term], session: Session[Term]) -> bool:
+        """Target identities."""
+        return "ticket-target" in self._without or super().target(owner, session)
+
+
+class WeakKeyAgreement(KeyAgreement[Term]):
+    """Key material without the static-static result."""
+
+    def __init__(self, algebra: SymbolicAlgebra, without: frozenset[str]) -> None:
+        super().__init__(algebra)
+        self._without = without
+
+    def names(self, cipher: Cipher, resumed: bool) -> tuple[str, ...]:
+        """The terms."""
+        terms_ = super().names(cipher, resumed)
+        if "static-in-keys" in self._without and len(terms_) > 1:
+            return terms_[1:]
+        return terms_
+
+
 class WeakMachine(Machine[Term]):
     """The abstract machine over the symbolic algebra, without some checks; the whole one if `without` is empty."""
 
     def __init__(self, without: frozenset[str] = frozenset()) -> None:
         algebra = WeakAlgebra(without)
-        super().__init__(algebra, WeakVerifier(algebra, without))
+        super().__init__(
+            algebra,
+            WeakVerifier(algebra, without),
+            WeakResumer(algebra, without),
+            WeakKeyAgreement(algebra, without),
+        )
         self.without = without
 
     def authenticator_is_right(self, sender: Role, expected: Finished[Term], given: Finished[Term]) -> bool:
@@ -218,3 +296,7 @@ class WeakMachine(Machine[Term]):
         if self.without & {"ticket-authenticator", f"{sender}-finished"}:
             return True
         return super().ticket_authenticator_is_right(sender, expected, given)
+
+    def is_for_the_client(self, local: Local[Term], ticket: IssuedTicket[Term]) -> bool:
+        """The IDR of a client's ticket."""
+        return "ticket-idr" in self.without or super().is_for_the_client(local, ticket)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from alts_model.errors import Refused
-from alts_model.explorer import Explorer, Move, Result, client_inits, explore
+from alts_model.explorer import Explorer, Move, Result, explore
 from alts_model.messages import Claim, present
 from alts_model.properties import PROPERTIES, Made, check_secrecy
-from alts_model.scenario import FRONTEND, World, scenarios
+from alts_model.scenario import BACKEND, FRONTEND, World, scenarios
 from alts_model.terms import show
 from alts_model.weakening import CHECKS, UNKNOWN_KEY_SHARE, WeakMachine
 
@@ -96,10 +96,12 @@ def test_every_message_of_a_trace_can_be_derived() -> None:
     root = explorer._root()
     secret = explorer.world.private_keys[FRONTEND]
     assert not root.knowledge.can(secret)
-    (message, *_) = client_inits(secret, explorer.world.certificates[FRONTEND])
+    seen = explorer._attacker.seen(root.locals, root.knowledge)
+    (message, *_) = explorer._attacker.client_inits(secret, explorer.world.certificates[FRONTEND], BACKEND, seen)
     payload = explorer.machine.algebra.encode(message)
     assert explorer.apply(root, Move(1, (("client_init", payload),))) is None
-    (message, *_) = client_inits(explorer.world.attacker_nonce, explorer.world.certificates[FRONTEND])
+    certificate = explorer.world.certificates[FRONTEND]
+    (message, *_) = explorer._attacker.client_inits(explorer.world.attacker_nonce, certificate, BACKEND, seen)
     payload = explorer.machine.algebra.encode(message)
     assert explorer.apply(root, Move(1, (("client_init", payload),))) is not None
 
@@ -159,5 +161,5 @@ def test_bounds_must_be_sane() -> None:
     with pytest.raises(ValueError, match="at least one"):
         list(explore(0))
     assert len(CHECKS) >= 8
-    assert len(PROPERTIES) == 8
+    assert len(PROPERTIES) == 10
     assert Made(0, Claim("ClientStarts", None)).claim.agreed is None

@@ -1,4 +1,4 @@
-"""`alts pki init|issue|show`: output and exit codes (SPEC 15)."""
+"""`alts pki init|issue|show|verify|revoke`: output and exit codes (SPEC 15)."""
 
 from __future__ import annotations
 
@@ -116,3 +116,29 @@ def test_exit_codes(realm: Path, capsys: pytest.CaptureFixture[str], words: list
 def test_the_realm_is_named_after_its_directory_where_that_can_be(tmp_path: Path, folder: str, name: str) -> None:
     assert pki("init", tmp_path / folder) == 0
     assert json.loads((tmp_path / folder / "realm.json").read_text()) == {"format": 1, "name": name}
+
+
+@pytest.mark.req("CRED-4", "REVOKE-1", "REVOKE-6", "TRUST-3")
+def test_verify_and_revoke(realm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = realm / "credentials/web/handshake.cert"
+
+    def verdict(*options: object) -> tuple[int, str]:
+        code = pki("verify", realm, file, *options)
+        return code, capsys.readouterr().out.split(" (")[0].strip()
+
+    assert verdict() == (0, "valid: workload shop/web/prod, issuer cluster-master")
+    assert verdict("--target", "shop/db", "--target", "shop/web/prod")[0] == 0
+    assert verdict("--target", "shop/db") == (1, "refused: WRONG_IDENTITY")
+    assert verdict("--at", "2001-01-01") == (1, "refused: CERTIFICATE_EXPIRED")
+    assert pki("revoke", realm, "web") == 0
+    assert capsys.readouterr().out == "revoked 0300000000000002\n"
+    assert verdict() == (1, "refused: CERTIFICATE_REVOKED")
+    assert pki("revoke", realm, "web", "--master") == 0
+    assert capsys.readouterr().out == "revoked 0300000000000002\nrevoked 0300000000000001\n"
+    assert pki("revoke", realm, "0200000000000009") == 0
+    assert pki("revoke", realm, "0900000000000009") == pki("revoke", realm, "nobody") == 3
+    assert pki("revoke", realm, "0200000000000009", "--master") == 3
+    assert pki("verify", realm, realm / "nothing") == pki("verify", realm, realm) == 3
+    file.write_bytes(file.read_bytes()[:-1])
+    capsys.readouterr()
+    assert verdict() == (1, "refused: BAD_CERTIFICATE")

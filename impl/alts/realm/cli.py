@@ -1,4 +1,4 @@
-"""`alts pki`: make a realm directory, issue credentials into it, show them (SPEC 15)."""
+"""`alts pki`: make a realm directory, issue, show, verify and revoke credentials in it (SPEC 15)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import argparse
 import datetime
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from .._errors import ConfigurationError
-from .._trust import Category
+from .._errors import ConfigurationError, PeerViolation
+from .._messages import MAX_CERTIFICATE_SIZE
+from .._table import Role
+from .._trust import Category, verify_certificate
 from ._directory import NAME, RealmDirectory, category_of
 from ._show import credential_text, describe_credential, describe_realm, realm_text
 
@@ -21,7 +24,7 @@ _SHOW_FORMAT = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `init`, `issue`, `resumption-key` and `show` to `parser`."""
+    """Add `init`, `issue`, `resumption-key`, `show`, `verify` and `revoke` to `parser`."""
     commands = parser.add_subparsers(dest="pki_command", required=True, metavar="COMMAND")
 
     init = commands.add_parser("init", help="make a realm directory with a fresh Signing Service")
@@ -50,9 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("name", nargs="?", metavar="NAME", help="one credential (default: all)")
     show.add_argument("--json", action="store_true", help="print one document")
 
+    verify = commands.add_parser("verify", help="judge a certificate file as a member of the realm would")
+    verify.add_argument("directory", type=Path, metavar="DIR")
+    verify.add_argument("certificate", type=Path, metavar="FILE", help="a serialised HandshakeCertificate")
+    verify.add_argument("--role", choices=[*Role], default=Role.SERVER, help="of its owner (default: %(default)s)")
+    verify.add_argument("--at", type=_time, metavar="TIME", help="seconds since 1970 or ISO 8601 (default: now)")
+    verify.add_argument("--target", action="append", default=[], metavar="IDENTITY", help="expected; may be repeated")
+
+    revoke = commands.add_parser("revoke", help="revoke a credential, or any revocation ID")
+    revoke.add_argument("directory", type=Path, metavar="DIR")
+    revoke.add_argument("what", metavar="NAME|ID", help="of a credential, or 16 hexadecimal digits")
+    revoke.add_argument("--master", action="store_true", help="the credential's master certificate too")
+
 
 def run(args: argparse.Namespace) -> int:
-    """Run one command. Returns 0, 1 (`show`: a certificate that peers refuse), or 3 (damaged, taken, unwritable)."""
+    """Run one command. Returns 0, 1 (`show`, `verify`: refused by peers), or 3 (damaged, taken, unwritable)."""
     try:
         if args.pki_command == "init":
             return _init(args)
@@ -60,6 +75,10 @@ def run(args: argparse.Namespace) -> int:
             return _issue(args)
         if args.pki_command == "resumption-key":
             return _resumption_key(args)
+        if args.pki_command == "verify":
+            return _verify(args)
+        if args.pki_command == "revoke":
+            return _revoke(args)
         return _show(args)
     except ConfigurationError as error:
         print(f"alts pki {args.pki_command}: {error}", file=sys.stderr)
@@ -124,6 +143,38 @@ def _show(args: argparse.Namespace) -> int:
         return EXIT_FAILED
     refused = any(document["verification"]["result"] != "valid" for document in shown)
     return EXIT_FINDINGS if refused else EXIT_OK
+
+
+def _verify(args: argparse.Namespace) -> int:
+    realm = RealmDirectory.load(args.directory)
+    try:
+        with args.certificate.open("rb") as file:
+            raw = file.read(MAX_CERTIFICATE_SIZE + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{args.certificate}: {error.strerror}") from None
+    now = int(time.time()) if args.at is None else args.at
+    try:
+        peer = verify_certificate(raw, realm.trust(), now, role=Role(args.role), targets=frozenset(args.target)).peer()
+    except PeerViolation as violation:
+        print(f"refused: {violation}")
+        return EXIT_FINDINGS
+    print(f"valid: {peer.category.name.lower()} {peer.identity}, issuer {peer.issuer}")
+    return EXIT_OK
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    realm = RealmDirectory.load(args.directory)
+    if re.fullmatch(r"[0-9a-f]{16}", args.what):
+        if args.master:
+            raise ConfigurationError("--master goes with the name of a credential")
+        numbers = [int(args.what, 16)]
+    else:
+        peer = realm.credential(args.what).peer
+        numbers = list(dict.fromkeys(peer.revocation_ids if args.master else peer.revocation_ids[:1]))
+    for number in numbers:
+        realm.revoke(number)
+        print(f"revoked {number:016x}")
+    return EXIT_OK
 
 
 def _time(text: str) -> int:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import datetime
 import json
 import os
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import _case, _known, _peers, _report
-from ._runner import Options, Result, Run, Runner, Worker
+from ._runner import Options, Result, Run, Runner, Worker, drive, terminable
 from ._terminal import Terminal
 from ._verdict import Attempt, ConformanceError, HarnessError, UsageError, Verdict
 
@@ -87,8 +86,10 @@ def run(args: argparse.Namespace) -> int:
         if args.mutants:
             from ._mutants import run as run_mutants
 
-            return run_mutants(args, terminal)
-        return conform(args, terminal)
+            with terminable():
+                return run_mutants(args, terminal)
+        with terminable():
+            return conform(args, terminal)
     except UsageError as error:
         print(f"alts conform: {error}", file=sys.stderr)
         return 2
@@ -140,51 +141,72 @@ def conform(args: argparse.Namespace, terminal: Terminal) -> int:
     )
     state, skipped = execute(chosen, options, unavailable, terminal)
     versions = {**{name: _peers.version_of(peer) for name, peer in peers.items()}, **state.versions}
-    missing = {name: why for name, why in {**unavailable, **state.problems}.items() if name in wanted}
+    # Without the reference nearly nothing is judged: it is missed wherever it was to take part.
+    needed = {*wanted, *({"reference"} & {peer for instance in chosen for peer in instance.peers})}
+    missing = {name: why for name, why in {**unavailable, **state.problems}.items() if name in needed}
     results = sorted([*state.results, *skipped], key=lambda result: result.instance.id)
     order = {instance.id: number for number, instance in enumerate(everything)}
     results.sort(key=lambda result: order[result.instance.id])
     summary = _report.Summary(
-        options, registry, results, versions, missing, complaints, time.monotonic() - begin, state.interrupted
+        options,
+        registry,
+        results,
+        versions,
+        missing,
+        complaints,
+        time.monotonic() - begin,
+        state.interrupted,
+        state.fault,
     )
-    _report.write_reports(summary, args.report)
+    # What was found is said first: a full disk must not take it along.
     terminal.summary(summary)
-    terminal.line(f"reports: {args.report}/report.json, {args.report}/junit.xml, {args.report}/transcripts/")
     if args.json:
-        print(json.dumps(_report.as_document(summary)))
+        print(json.dumps(_report.as_document(summary)), flush=True)
+    _report.write_reports(summary, args.report)
+    terminal.line(f"reports: {args.report}/report.json, {args.report}/junit.xml, {args.report}/transcripts/")
+    if state.fault is not None:
+        raise HarnessError(state.fault)
     return summary.exit_code(peers_required=args.require_all_peers)
 
 
 def execute(
     chosen: Sequence[_case.Instance], options: Options, unavailable: dict[str, str], terminal: Terminal
 ) -> tuple[Run, list[Result]]:
-    """Run what can run; the rest comes back as skipped, with the reason."""
+    """Run what can run. The rest comes back apart: skipped where this machine lacks something that a peer is declared
+    to need, and with the verdict on the peer where that did not start as it should.
+    """
     runner = Runner(options, terminal.progress)
+    settled: list[Result] = []
 
-    async def work() -> list[Result]:
+    async def work() -> None:
         first = await Worker.start(options, probe=True)
         runner.state.problems.update(first.hello["problems"])
         runner.state.versions.update(first.hello["versions"])
-        broken = {**unavailable, **runner.state.problems}
-        ready, skipped = [], []
+        for peer, found in first.hello["findings"].items():
+            runner.state.findings[peer] = Attempt(Verdict(found["verdict"]), found["message"])
+        lacking = {**unavailable, **runner.state.problems}
+        ready = []
         for instance in chosen:
-            reasons = [
-                f"peer {peer} cannot run here: {broken[peer]}" for peer in sorted(instance.peers) if peer in broken
-            ]
-            if reasons:
-                attempt = Attempt(Verdict.SKIPPED, "; ".join(reasons))
-                skipped.append(Result(instance, attempt, 0))
-                terminal.progress(skipped[-1])
-            else:
+            attempt = _without_running(instance, lacking, runner.state.findings)
+            if attempt is None:
                 ready.append(instance)
+            else:
+                settled.append(Result(instance, attempt, 0))
+                terminal.progress(settled[-1])
         await runner.run(ready, first=first)
-        return skipped
 
-    try:
-        return runner.state, asyncio.run(work())
-    except KeyboardInterrupt:
-        runner.state.interrupted = True
-        return runner.state, []
+    drive(runner, work)
+    return runner.state, settled
+
+
+def _without_running(
+    instance: _case.Instance, lacking: Mapping[str, str], findings: Mapping[str, Attempt]
+) -> Attempt | None:
+    """What there is to say of an instance that needs no run to be judged, or cannot have one."""
+    for peer in sorted(instance.peers & findings.keys()):
+        return findings[peer]
+    reasons = [f"peer {peer} cannot run here: {lacking[peer]}" for peer in sorted(instance.peers) if peer in lacking]
+    return Attempt(Verdict.SKIPPED, "; ".join(reasons)) if reasons else None
 
 
 def choose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from ._driver import Driver, Outcome
 from ._manipulate import CLIENT_TO_SERVER, SERVER_TO_CLIENT, Direction
 from ._recording import Recording, reaction_in
 from ._relay import Link, Relay, Script
-from ._verdict import CaseFailed, CaseSkipped, HarnessError, Reaction, Verdict, judge_reaction
+from ._verdict import CaseFailed, CaseSkipped, Reaction, Verdict, judge_reaction
 from ._world import CLIENT_SLOT, SERVER_SLOT, World
 
 #: Type of an alert frame (SPEC 3.2).
@@ -175,10 +176,10 @@ class CaseRun:
         return {"credential": {"realm": str(await self.world.ensure_realm()), "name": slot}}
 
     async def relay(
-        self, target: tuple[str, int], script: Script | None = None, name: str = "link"
+        self, target: tuple[str, int], script: Script | None = None, name: str = "link", *, secret: bool = False
     ) -> tuple[Relay, int]:
-        """A recording relay in front of ``target``, and its port."""
-        relay = Relay(target, script, name=name)
+        """A recording relay in front of ``target``, and its port; of a ``secret`` link sizes and times are kept."""
+        relay = Relay(target, script, name=name, secret=secret)
         self._relays.append(relay)
         return relay, await relay.start()
 
@@ -232,7 +233,7 @@ class CaseRun:
         """Write the recordings of all links; False when there was none.
 
         Raises:
-            HarnessError: the file cannot be written.
+            OSError: the file cannot be written; no part of it is left.
         """
         recordings = [link.recording for relay in self._relays for link in relay.links] + self._recordings
         if not recordings:
@@ -245,8 +246,10 @@ class CaseRun:
                 since = self._marks.get(id(recording), 0)
                 if len(recording.events) > since:
                     recording.write(path, since)
-        except OSError as error:
-            raise HarnessError(f"transcript {path} cannot be written: {error.strerror or error}") from None
+        except OSError:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
         return True
 
     def peer_stderr(self) -> list[str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._verdict import HarnessError, PeerCrashed, PeerHung
+from . import _shapes
+from ._verdict import HarnessError, PeerCrashed, PeerHung, PeerMisbehaved
 
 PROTOCOL = 1
 #: A command that no driver knows. Whoever does anything but refuse it cannot be trusted in what it declares.
@@ -24,8 +25,8 @@ _NSEXEC = Path(__file__).with_name("_nsexec.py")
 class DriverRefused(HarnessError):
     """The driver answered with an error; ``code`` is ``unsupported`` or ``failed``."""
 
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}" if detail else code)
+    def __init__(self, code: str, detail: str, what: str = "") -> None:
+        super().__init__(": ".join(part for part in (what, code, detail) if part))
         self.code = code
 
 
@@ -46,26 +47,19 @@ class Outcome:
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, Any]) -> Outcome:
-        """Read an answer to ``rpc``.
-
-        Raises:
-            HarnessError: a field is missing or of the wrong type.
-        """
-        try:
-            return cls(
-                int(answer["status"]),
-                int(answer["sent_messages"]),
-                int(answer["sent_bytes"]),
-                str(answer["sent_sha256"]),
-                int(answer["received_messages"]),
-                int(answer["received_bytes"]),
-                str(answer["received_sha256"]),
-                bytes.fromhex(answer.get("received_first", "")),
-                str(answer.get("detail", "")),
-                float(answer.get("seconds", 0.0)),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise HarnessError(f"a driver's answer to rpc is malformed: {error!r}") from None
+        """Read an answer to ``rpc`` that has the published shape."""
+        return cls(
+            int(answer["status"]),
+            int(answer["sent_messages"]),
+            int(answer["sent_bytes"]),
+            str(answer["sent_sha256"]),
+            int(answer["received_messages"]),
+            int(answer["received_bytes"]),
+            str(answer["received_sha256"]),
+            bytes.fromhex(answer.get("received_first", "")),
+            str(answer.get("detail", "")),
+            float(answer["seconds"]),
+        )
 
 
 class Driver:
@@ -80,7 +74,7 @@ class Driver:
         self._process = process
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 1
-        self._stopping = False
+        self._ending: PeerCrashed | PeerMisbehaved | None = None
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._drain())]
 
     @classmethod
@@ -96,7 +90,8 @@ class Driver:
         """Start a peer and greet it: version check, then the canary.
 
         Raises:
-            HarnessError: it cannot be started, speaks another protocol version, or accepts the canary.
+            HarnessError: it cannot be started.
+            PeerMisbehaved: it speaks another protocol version, accepts the canary, or answers in another shape.
             PeerCrashed: it ended at once.
             PeerHung: it does not greet back in time.
         """
@@ -115,9 +110,12 @@ class Driver:
             raise HarnessError(f"peer {name} cannot be started: {error}") from None
         driver = cls(process, name)
         try:
-            driver.hello = await driver.call("hello", seconds=seconds, protocol=PROTOCOL)
+            try:
+                driver.hello = await driver.call("hello", seconds=seconds, protocol=PROTOCOL)
+            except DriverRefused as refused:
+                raise PeerMisbehaved(str(refused)) from None
             if driver.hello.get("protocol") != PROTOCOL:
-                raise HarnessError(
+                raise PeerMisbehaved(
                     f"peer {name} speaks driver protocol {driver.hello.get('protocol')!r}, not {PROTOCOL}"
                 )
             await driver._canary(seconds)
@@ -131,11 +129,11 @@ class Driver:
             await self.call(CANARY, seconds=seconds)
         except DriverRefused as refused:
             if refused.code != "unsupported":
-                raise HarnessError(
+                raise PeerMisbehaved(
                     f"peer {self.name} answers the canary with {refused.code!r}, not 'unsupported'"
                 ) from None
         else:
-            raise HarnessError(f"peer {self.name} accepts the canary: nothing that it declares can be believed")
+            raise PeerMisbehaved(f"peer {self.name} accepts the canary: nothing that it declares can be believed")
 
     async def call(self, command: str, *, seconds: float = 10.0, **fields: Any) -> dict[str, Any]:
         """Send a command and wait for its answer.
@@ -143,8 +141,11 @@ class Driver:
         Raises:
             PeerCrashed: the process ended.
             PeerHung: no answer within ``seconds``.
+            PeerMisbehaved: the answer has not the shape that is published for this command.
             DriverRefused: the driver answered with an error.
         """
+        if self._ending is not None:
+            raise self._ending
         number = self._next
         self._next += 1
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -161,17 +162,24 @@ class Driver:
             raise PeerHung(f"peer {self.name} did not answer {command} within {seconds:g} s") from None
         except ConnectionError:
             await asyncio.wait(self._tasks, timeout=2)
-            raise self._crashed() from None
+            raise self._why_ended() from None
         finally:
             self._waiting.pop(number, None)
-        if answer.get("ok") is not True:
-            raise DriverRefused(str(answer.get("error", "failed")), str(answer.get("detail", "")))
+        if problem := _shapes.problem_of_answer(command, answer):
+            raise self._misbehaved(f"answers {command} with a document that breaks the published schema: {problem}")
+        if answer["ok"] is not True:
+            what = f"peer {self.name} refuses {command}"
+            raise DriverRefused(str(answer["error"]), str(answer.get("detail", "")), what)
         return answer
 
     async def rpc(self, channel: str, method: str, *, timeout: float = 10.0, **fields: Any) -> Outcome:
         """One call of the test application; the driver gets some seconds more than the call itself."""
         answer = await self.call("rpc", seconds=timeout + 5, channel=channel, method=method, timeout=timeout, **fields)
         return Outcome.from_answer(answer)
+
+    def _misbehaved(self, what: str) -> PeerMisbehaved:
+        self.spoiled = True
+        return PeerMisbehaved(f"peer {self.name} {what}")
 
     def _crashed(self) -> PeerCrashed:
         self.spoiled = True
@@ -187,20 +195,46 @@ class Driver:
     async def _read(self) -> None:
         stdout = self._process.stdout
         assert stdout is not None
-        with contextlib.suppress(ValueError):
+        try:
             async for line in stdout:
-                try:
-                    answer = json.loads(line)
-                    future = self._waiting.get(answer["id"])
-                except (ValueError, KeyError, TypeError):
-                    self.stderr.append(f"(stdout) {line[:200]!r}")
-                    continue
+                if not line.endswith(b"\n"):
+                    break  # the process ended in the middle of an answer
+                number, answer = self._answer(line)
+                future = self._waiting.get(number)
                 if future is not None and not future.done():
                     future.set_result(answer)
-        await self._process.wait()
+        except PeerMisbehaved as misbehaved:
+            self._end_all(misbehaved)
+        except ValueError:
+            self._end_all(self._misbehaved(f"writes a line of more than {_LINE_LIMIT} bytes to stdout"))
+        else:
+            await self._process.wait()
+            self._end_all(self._crashed())
+
+    def _answer(self, line: bytes) -> tuple[int, dict[str, Any]]:
+        """The number and the document of an answer.
+
+        Raises:
+            PeerMisbehaved: it is no JSON object, or answers nothing that was asked.
+        """
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        number = answer.get("id") if isinstance(answer, dict) else None
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < self._next:
+            raise self._misbehaved(f"writes a line to stdout that is no answer: {line[:120]!r}")
+        return number, answer
+
+    def _why_ended(self) -> PeerCrashed | PeerMisbehaved:
+        return self._ending or self._crashed()
+
+    def _end_all(self, ending: PeerCrashed | PeerMisbehaved) -> None:
+        """Nothing that this process says counts any more: every call, waiting or to come, ends so."""
+        self._ending = ending
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(self._crashed())
+                future.set_exception(ending)
 
     async def _drain(self) -> None:
         stderr = self._process.stderr
@@ -215,7 +249,7 @@ class Driver:
             return False
         try:
             await self.call("reset", seconds=10)
-        except (PeerCrashed, PeerHung, DriverRefused):
+        except (PeerCrashed, PeerHung, PeerMisbehaved, DriverRefused):
             return False
         return self.alive
 

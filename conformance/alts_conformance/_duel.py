@@ -11,7 +11,7 @@ import alts
 from . import _realm
 from ._context import ALERT, CaseRun
 from ._driver import Driver, Outcome
-from ._frames import DATA, Frame
+from ._frames import DATA
 from ._manipulate import CLIENT_TO_SERVER, SERVER_TO_CLIENT, Direction
 from ._opponent import CLIENT_FINISHED, SERVER_INIT, ClientOpponent, ServerOpponent
 from ._recording import Recording, reaction_in
@@ -47,7 +47,7 @@ class Duel:
 
     def mark(self) -> int:
         """Where the record stands now: reactions are looked for behind it."""
-        return len(self.recording.events)
+        return self.recording.mark()
 
     async def reaction(self, since: int, seconds: float = 6.0, telltale: frozenset[int] = frozenset()) -> Reaction:
         """How the peer under test reacts to what has been done since ``since``.
@@ -56,11 +56,7 @@ class Duel:
         """
 
         def went_on(record: Recording) -> bool:
-            later = record.events[since:]
-            return any(
-                event.kind == "frame" and event.direction == self.direction and Frame(event.data).type in telltale
-                for event in later
-            )
+            return any(record.since(since, self.direction, kind) for kind in telltale)
 
         ended = await self.recording.wait_for(
             lambda record: record.ended(self.direction) is not None or went_on(record), seconds

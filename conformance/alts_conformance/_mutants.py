@@ -1,19 +1,22 @@
 """``alts conform --mutants``: broken copies of the implementation must be caught by conformance cases.
 
 Each ``mutants/*.patch`` is a unified diff against ``impl/`` with a header: ``Mutant:`` what is broken, ``Cases:``
-globs of the
-cases that are run. A patch is applied to a temporary copy, which an out-of-process reference peer and handshaker
-service load;
-shipped code has no switch that weakens anything. A patch that does not apply any more is a failure of the harness.
+globs of the cases that must notice, ``Passes:`` globs of cases that have nothing to do with it and must still pass,
+so that a copy which is broken through and through is not taken for a mutant that was caught; ``Expect: crash``
+where a crash or hang of the copy is what is asked for. A patch is applied to a temporary copy, which an
+out-of-process reference peer and handshaker service load; shipped code has no switch that weakens anything. A patch
+that does not apply any more, a copy that cannot be imported, and a crash or hang that was not asked for are
+failures of the harness.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +26,7 @@ from importlib import resources
 from pathlib import Path
 
 from . import _case, _known, _peers, _report
-from ._runner import Options, Result, Runner, Worker
+from ._runner import Options, Result, Runner, Worker, drive
 from ._terminal import Terminal
 from ._verdict import FINDINGS, HarnessError, Verdict
 
@@ -35,7 +38,23 @@ class Mutant:
     name: str
     what: str
     cases: tuple[str, ...]
+    passes: tuple[str, ...]
     diff: str
+    expects_crash: bool = False
+
+    @property
+    def catching(self) -> frozenset[Verdict]:
+        """The verdicts that count as caught."""
+        return frozenset({Verdict.CRASH, Verdict.HANG} if self.expects_crash else {Verdict.FAIL})
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What came of one mutant."""
+
+    caught: tuple[str, ...]
+    instances: int
+    faults: tuple[str, ...]
 
 
 def read_patch(name: str, text: str) -> Mutant:
@@ -46,10 +65,14 @@ def read_patch(name: str, text: str) -> Mutant:
     """
     header, separator, _ = text.partition("\n--- ")
     fields = dict(line.split(": ", 1) for line in header.splitlines() if ": " in line)
-    if not separator or not fields.get("Mutant") or not fields.get("Cases"):
-        raise HarnessError(f"mutant {name}: the header must have 'Mutant:' and 'Cases:' lines, followed by a diff")
-    cases = tuple(fields["Cases"].split())
-    return Mutant(name, fields["Mutant"], cases, text[len(header) + 1 :])
+    if not separator or not all(fields.get(field) for field in ("Mutant", "Cases", "Passes")):
+        raise HarnessError(f"mutant {name}: the header must have 'Mutant:', 'Cases:' and 'Passes:' lines, then a diff")
+    if unknown := sorted(fields.keys() - {"Mutant", "Cases", "Passes", "Expect"}):
+        raise HarnessError(f"mutant {name}: the header has unknown lines: {', '.join(unknown)}")
+    if fields.get("Expect", "crash") != "crash":
+        raise HarnessError(f"mutant {name}: 'Expect:' can only be 'crash'")
+    cases, passes = tuple(fields["Cases"].split()), tuple(fields["Passes"].split())
+    return Mutant(name, fields["Mutant"], cases, passes, text[len(header) + 1 :], "Expect" in fields)
 
 
 def all_mutants() -> list[Mutant]:
@@ -169,17 +192,64 @@ def run_cases(globs: Sequence[str], args: argparse.Namespace, folder: Path) -> l
         runner.state.versions.update({name: _peers.version_of(peer) for name, peer in peers.items()})
         await runner.run(chosen, first=first)
 
-    asyncio.run(work())
+    drive(runner, work)
+    if runner.state.interrupted:
+        raise KeyboardInterrupt
+    if runner.state.fault is not None:
+        raise HarnessError(runner.state.fault)
     return runner.state.results
 
 
+#: Imported from a changed copy before any case runs: all that the peer and the service load.
+_MODULES = ("alts", "alts.aio", "alts.realm", "alts.grpclib_adapter", "alts.handshaker.cli")
+
+
+def import_problem(copy: Path) -> str | None:
+    """Why the copy of the implementation cannot be imported, or None."""
+    code = f"import sys, {', '.join(_MODULES)}; sys.exit(not alts.__file__.startswith(sys.argv[1]))"
+    env = {**os.environ, **_peers.reference_env()}
+    command = [sys.executable, "-c", code, str(copy)]
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return "the copy is not imported within 60 s"
+    if done.returncode == 0:
+        return None
+    return "the copy cannot be imported: " + (done.stderr.strip().splitlines() or ["another one was loaded"])[-1]
+
+
+def examine(mutant: Mutant, args: argparse.Namespace, folder: Path) -> Score:
+    """Run one mutant's cases, those that must notice and those that must not.
+
+    Raises:
+        HarnessError: the patch does not apply, or no case fits a glob.
+    """
+    with changed_copy(mutant) as copy:
+        if problem := import_problem(copy):
+            return Score((), 0, (problem,))
+        results = run_cases([*mutant.cases, *mutant.passes], args, folder)
+    caught, faults, instances = set[str](), [], 0
+    for result in results:
+        name, attempt = result.instance.id, result.attempt
+        if _case.matches(name, mutant.passes):
+            if attempt.verdict is not Verdict.PASS:
+                faults.append(f"{name} has nothing to do with it, and does not pass: {attempt.message}")
+            continue
+        instances += 1
+        if attempt.verdict in mutant.catching:
+            caught.add(name)
+        elif attempt.verdict in FINDINGS or attempt.verdict is Verdict.HARNESS:
+            faults.append(f"{name}: {attempt.verdict}: {attempt.message}")
+    return Score(tuple(sorted(caught)), instances, tuple(faults))
+
+
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Run every mutant; 0 if each is caught and the unchanged copy passes, 1 otherwise."""
+    """Run every mutant; 0 if each is caught and the unchanged copy passes, 1 if not, 3 if that cannot be told."""
     mutants = [m for m in all_mutants() if not args.case or _case.matches(m.name, args.case)]
     if not mutants:
         raise HarnessError("no mutant fits: nothing would run")
     folder = args.report.resolve() / "mutants"
-    globs = sorted({glob for mutant in mutants for glob in mutant.cases})
+    globs = sorted({glob for mutant in mutants for glob in (*mutant.cases, *mutant.passes)})
     begin = time.monotonic()
     with changed_copy(None):
         results = run_cases(globs, args, folder / "unchanged")
@@ -187,23 +257,25 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     for result in bad:
         terminal.line(f"FAIL unchanged copy: {result.instance.id}: {result.attempt.message}")
     terminal.line(f"unchanged copy: {len(results)} instances, {len(bad)} not well")
-    survived = []
+    survived, unclear = [], []
     for mutant in mutants:
         started = time.monotonic()
-        with changed_copy(mutant):
-            results = run_cases(mutant.cases, args, folder / mutant.name)
-        caught = [result for result in results if result.attempt.verdict in FINDINGS]
-        names = sorted({result.instance.case.id for result in caught})
-        faults = [result for result in results if result.attempt.verdict is Verdict.HARNESS]
-        verdict = "caught  " if caught else "SURVIVED"
+        score = examine(mutant, args, folder / mutant.name)
+        verdict = "UNCLEAR " if score.faults else "caught  " if score.caught else "SURVIVED"
+        names = sorted({name.partition("/")[0] for name in score.caught})
         seconds = time.monotonic() - started
-        score = f"{len(caught)} of {len(results)} instances in {seconds:.0f} s: {', '.join(names)}"
-        terminal.line(f"{verdict} {mutant.name}: {mutant.what} ({score})")
-        for fault in faults:
-            terminal.line(f"         harness: {fault.instance.id}: {fault.attempt.message}")
-        if not caught:
+        text = f"{len(score.caught)} of {score.instances} instances in {seconds:.0f} s: {', '.join(names)}"
+        terminal.line(f"{verdict} {mutant.name}: {mutant.what} ({text})")
+        for fault in score.faults:
+            terminal.line(f"         harness: {fault}")
+        if score.faults:
+            unclear.append(mutant.name)
+        elif not score.caught:
             survived.append(mutant.name)
     seconds = time.monotonic() - begin
-    caught_count = len(mutants) - len(survived)
-    terminal.line(f"{len(mutants)} mutants in {seconds:.0f} s: {caught_count} caught, {len(survived)} survived")
+    caught_count = len(mutants) - len(survived) - len(unclear)
+    parts = [f"{caught_count} caught", f"{len(survived)} survived", *([f"{len(unclear)} unclear"] if unclear else [])]
+    terminal.line(f"{len(mutants)} mutants in {seconds:.0f} s: {', '.join(parts)}")
+    if unclear or any(result.attempt.verdict is Verdict.HARNESS for result in bad):
+        return 3
     return 1 if survived or bad else 0

@@ -13,7 +13,15 @@ import time
 from typing import Any
 
 import alts
-from alts_schema.handshake_pb2 import ClientInit
+from alts._key_schedule import (
+    derive_secrets,
+    diffie_hellman,
+    finished_authenticator,
+    ticket_authenticator,
+    transcript_hash,
+)
+from alts_schema.certificate_pb2 import HandshakeCertificate, HandshakeCertificateBody
+from alts_schema.handshake_pb2 import ClientInit, ServerFinished, ServerInit
 
 from . import _http2, _payload
 from ._context import CaseRun
@@ -121,6 +129,10 @@ class Opponent:
         if self.secrets is None:
             raise CaseFailed("the peer did not go far enough in the handshake to make keys")
         return self.secrets.record
+
+
+def _body(certificate: bytes) -> HandshakeCertificateBody:
+    return HandshakeCertificateBody.FromString(HandshakeCertificate.FromString(certificate).body)
 
 
 class ClientOpponent(Opponent):
@@ -232,6 +244,28 @@ class ServerOpponent(Opponent):
             raise CaseFailed(f"the peer's ClientInit is refused: {self.handshake.error.code.name}")
         splitter = FrameSplitter()
         self.flight = [frame.raw for frame in splitter.feed(self.handshake.data_to_send())]
+
+    def show(self, certificate: bytes, key_material: bytes | None = None) -> None:
+        """Have ``flight`` show another certificate, and fit it in all else: a client that believes it goes on.
+
+        An honest server has no way to do this, so the messages are made here. ``key_material`` is the Diffie–Hellman
+        result that the client comes to, by default that of this end's own key.
+        """
+        message = ServerInit.FromString(self.flight[0][8:])
+        message.certificate = certificate
+        server_init = message.SerializeToString(deterministic=True)
+        client = _body(ClientInit.FromString(self.client_init[8:]).certificate)
+        if key_material is None:
+            key_material = diffie_hellman(self.configuration.credential.private_key, client.x25519_public_key)
+        digest = transcript_hash(self.client_init[8:], server_init)
+        secrets = derive_secrets(key_material, digest, client.identity, _body(certificate).identity)
+        finished = ServerFinished(
+            authenticator=finished_authenticator(secrets, self.role),
+            ticket_authenticator=ticket_authenticator(secrets, self.role, None),
+        )
+        payload = finished.SerializeToString(deterministic=True)
+        self.flight = [make_frame(SERVER_INIT, server_init), make_frame(SERVER_FINISHED, payload)]
+        self.secrets = secrets
 
     async def complete(self) -> None:
         """An honest handshake to its end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,8 +57,8 @@ class Event:
 class Recording:
     """Everything that was seen on one connection through a relay.
 
-    ``secret`` links are recorded without their bytes. Beyond ``budget`` bytes data frames are counted and no longer
-    kept.
+    ``secret`` links are recorded without their bytes. Beyond ``budget`` bytes data frames are only counted, and of
+    everything else that comes in at most a transcript's worth is kept: it is judged all the same, by ``counts``.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Recording:
     budget: int = 4 << 20
     events: list[Event] = field(default_factory=list)
     counts: dict[tuple[Direction, int], int] = field(default_factory=dict)
+    _marks: dict[int, dict[tuple[Direction, int], int]] = field(default_factory=dict)
     _waiters: list[asyncio.Future[None]] = field(default_factory=list)
     _start: float | None = None
     _kept: int = 0
@@ -75,20 +76,46 @@ class Recording:
         now = asyncio.get_running_loop().time()
         if self._start is None:
             self._start = now
+        if kind == "rule":
+            self.mark()
+        frame_type = int.from_bytes(data[4:8], "little") if kind == "frame" else -1
         if kind == "frame":
-            key = (direction, int.from_bytes(data[4:8], "little"))
+            key = (direction, frame_type)
             self.counts[key] = self.counts.get(key, 0) + 1
-        if data and self._kept > self.budget:
-            return
-        size, data = len(data), b"" if self.secret else data
-        self._kept += size
-        self.events.append(Event(now - self._start, kind, direction, data, note, size))
-        if size and self._kept > self.budget:
-            self.events.append(Event(now - self._start, "note", direction, note="from here on frames are only counted"))
+        if frame_type != DATA or self._kept <= self.budget:
+            self._keep(Event(now - self._start, kind, direction, data, note, len(data)))
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _keep(self, event: Event) -> None:
+        over = self._kept > self.budget
+        kept = b"" if self.secret else event.data[:TRANSCRIPT_BYTES] if over else event.data
+        self.events.append(replace(event, data=kept))
+        self._kept += event.size
+        if event.size and self._kept > self.budget and not over:
+            note = "from here on data frames are only counted, and the rest is cut"
+            self.events.append(Event(event.at, "note", event.direction, note=note))
+
+    def mark(self) -> int:
+        """Where the record stands now, for :func:`reaction_in` and :meth:`since`: the number of the next event."""
+        self._marks[len(self.events)] = dict(self.counts)
+        return len(self.events)
+
+    def since(self, mark: int, direction: Direction, frame_type: int) -> int:
+        """How many frames of a type arrived from the sender of this direction behind a mark, kept or only counted."""
+        key = (direction, frame_type)
+        if mark in self._marks:
+            before = self._marks[mark].get(key, 0)
+        else:
+            earlier = (e for e in self.events[:mark] if e.kind == "frame" and e.direction == direction)
+            before = sum(Frame(event.data).type == frame_type for event in earlier)
+        return self.counts.get(key, 0) - before
+
+    def types(self, direction: Direction) -> set[int]:
+        """The types of all frames that arrived from the sender of this direction, kept or only counted."""
+        return {kind for way, kind in self.counts if way == direction}
 
     async def wait_for(self, condition: Callable[[Recording], bool], seconds: float) -> bool:
         """Wait until the condition holds; False when it does not within ``seconds``."""
@@ -151,12 +178,12 @@ def reaction_in(recording: Recording, direction: Direction, *, since: int, alert
     kept silent.
     """
     later = [event for event in recording.events[since:] if event.direction == direction]
-    alerted = any(event.kind == "frame" and Frame(event.data).type == alert_type for event in later)
+    alerted = recording.since(since, direction, alert_type) > 0
     for event in later:
         if event.kind in ("fin", "rst"):
             if alerted:
                 return Reaction.ALERT
             return Reaction.CLOSED if event.kind == "fin" else Reaction.RESET
-    if any(event.kind == "frame" and Frame(event.data).type == DATA for event in later):
+    if recording.since(since, direction, DATA):
         return Reaction.CONTINUED
     return Reaction.SILENT

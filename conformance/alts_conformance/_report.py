@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import shlex
@@ -44,6 +45,13 @@ class Summary:
     errors: Sequence[str]
     seconds: float
     interrupted: bool = False
+    #: Why the harness could not finish, or None.
+    fault: str | None = None
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong beside the verdicts: with the known findings, and with the harness."""
+        return [*self.errors, *([f"the harness failed: {self.fault}"] if self.fault is not None else [])]
 
     def counts(self) -> dict[str, int]:
         """Verdict -> number of instances, every verdict there."""
@@ -54,6 +62,8 @@ class Summary:
         """0 all well, 1 findings, 3 the harness failed or nothing ran."""
         judged = [r for r in self.results if r.attempt.verdict is not Verdict.SKIPPED]
         if self.interrupted or not judged or any(r.attempt.verdict is Verdict.HARNESS for r in self.results):
+            return 3
+        if self.fault is not None or "reference" in self.unavailable:
             return 3
         if self.unavailable and peers_required:
             return 3
@@ -91,7 +101,7 @@ def as_document(summary: Summary) -> dict[str, Any]:
         ],
         "counts": summary.counts(),
         "interrupted": summary.interrupted,
-        "errors": list(summary.errors),
+        "errors": summary.complaints,
         "cases": catalogue(summary.registry),
         "results": [
             {
@@ -134,11 +144,9 @@ def as_junit(summary: Summary) -> str:
         )
         for result in results:
             _junit_case(suite, result, summary.options)
-    for error in summary.errors:
-        suite = ET.SubElement(
-            root, "testsuite", name="known findings", tests="1", failures="1", errors="0", skipped="0"
-        )
-        case = ET.SubElement(suite, "testcase", classname="known", name=_printable(error))
+    for error in summary.complaints:
+        suite = ET.SubElement(root, "testsuite", name="alts conform", tests="1", failures="1", errors="0", skipped="0")
+        case = ET.SubElement(suite, "testcase", classname="run", name=_printable(error))
         ET.SubElement(case, "failure", message=_printable(error))
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
@@ -172,20 +180,32 @@ def _printable(text: str) -> str:
 
 
 def write_reports(summary: Summary, folder: Path) -> None:
-    """Write report.json and junit.xml.
+    """Write report.json and junit.xml, each whole or not at all.
 
     Raises:
-        HarnessError: the folder cannot be written.
+        HarnessError: one of them cannot be written; the other may be there.
     """
+    documents = {"junit.xml": as_junit(summary), "report.json": json.dumps(as_document(summary), indent=1)}
+    problems = [problem for name, text in documents.items() if (problem := _replace(folder / name, text + "\n"))]
+    if problems:
+        raise HarnessError("; ".join(problems))
+
+
+def _replace(path: Path, text: str) -> str | None:
+    """Write a file under another name and rename it; returns what went wrong, and leaves nothing half written."""
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        (folder / "report.json").write_text(json.dumps(as_document(summary), indent=1) + "\n", encoding="utf-8")
-        (folder / "junit.xml").write_text(as_junit(summary) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
     except OSError as error:
-        raise HarnessError(f"report {folder} cannot be written: {error.strerror or error}") from None
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        return f"report {path} cannot be written: {error.strerror or error}"
+    return None
 
 
 def prepare(folder: Path) -> None:
-    """Make the report folder and see that it can be written.
+    """Make the report folder, remove what an earlier run left in it, and see that it can be written.
 
     Raises:
         HarnessError: it cannot.
@@ -194,6 +214,8 @@ def prepare(folder: Path) -> None:
         (folder / "transcripts").mkdir(parents=True, exist_ok=True)
         for old in (folder / "transcripts").glob("*.jsonl"):
             old.unlink()
+        for name in ("report.json", "junit.xml"):
+            (folder / name).unlink(missing_ok=True)
         probe = folder / ".writable"
         probe.write_bytes(b"x" * 4096)
         probe.unlink()

@@ -10,10 +10,13 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,8 @@ class Options:
     drivers: Sequence[str] = ()
     known: Sequence[_known.KnownFinding] = ()
     isolate: bool = True
+    #: Where the workers' folders are made, or None: wherever temporary folders go.
+    scratch: Path | None = None
 
 
 @dataclass(slots=True)
@@ -59,7 +64,11 @@ class Run:
     results: list[Result] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    #: Peers that did not start as they should, with what is said of each of their instances.
+    findings: dict[str, Attempt] = field(default_factory=dict)
     interrupted: bool = False
+    #: Why the harness could not finish; the results so far are there all the same.
+    fault: str | None = None
 
 
 class WorkerLost(Exception):
@@ -67,11 +76,17 @@ class WorkerLost(Exception):
 
 
 class Worker:
-    """One worker process and everything in its session."""
+    """One worker process, everything in its session, and its folder on disk, which holds private keys."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
         self._process = process
+        self._folder = folder
         self.hello: dict[str, Any] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.returncode is None
 
     @classmethod
     async def start(cls, options: Options, *, probe: bool) -> Worker:
@@ -80,18 +95,27 @@ class Worker:
         Raises:
             HarnessError: it does not come up; the message says what it lacks.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "alts_conformance._worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=None if os.environ.get("OPENALTS_DEBUG") else asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            limit=16 << 20,
-        )
-        worker = cls(process)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="worker-", dir=options.scratch))
+        except OSError as error:
+            raise HarnessError(f"no folder for a worker: {error}") from None
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "alts_conformance._worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=None if os.environ.get("OPENALTS_DEBUG") else asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+                limit=16 << 20,
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        worker = cls(process, folder)
         configuration = {
+            "folder": str(folder),
             "peers": list(options.peers),
             "cases": list(options.cases),
             "drivers": list(options.drivers),
@@ -138,10 +162,13 @@ class Worker:
         return await self._exchange(request, instance.case.limit + GRACE)
 
     async def kill(self) -> None:
-        """Kill the worker and all that it started: they are one process group."""
+        """Kill the worker and all that it started (they are one process group), then remove its folder."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        try:
+            await self._process.wait()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     async def stop(self) -> None:
         """Ask the worker to end; kill it if it does not."""
@@ -154,6 +181,38 @@ class Worker:
         except TimeoutError:
             pass
         await self.kill()
+
+
+def drive(runner: Runner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``work`` in an event loop of its own; how it was ended before its time is in the state of the runner.
+
+    Whatever workers leave on disk is gone afterwards, also after SIGINT and SIGTERM (:func:`terminable`).
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="alts-conform-", ignore_cleanup_errors=True) as scratch:
+            runner.options.scratch = Path(scratch)
+            asyncio.run(work())
+    except KeyboardInterrupt:
+        runner.state.interrupted = True
+    except HarnessError as error:
+        runner.state.fault = str(error)
+    finally:
+        runner.options.scratch = None
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP do what SIGINT does (KeyboardInterrupt), so that what was begun is cleaned up."""
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Runner:
@@ -192,8 +251,7 @@ class Runner:
                 raise fault from None
             raise
         finally:
-            for worker in list(self._workers):
-                await worker.kill()
+            await asyncio.gather(*(worker.kill() for worker in self._workers))
         return self.state
 
     async def _work(self, worker: Worker | None, spare: list[Worker], *, keep: bool) -> None:
@@ -206,7 +264,7 @@ class Runner:
                     worker = await Worker.start(self.options, probe=False)
                     self._workers.add(worker)
                 attempts.append(await self._attempt(worker, instance, len(attempts)))
-                if attempts[-1].verdict is Verdict.HANG:
+                if attempts[-1].verdict is Verdict.HANG or not worker.alive:
                     await self._discard(worker)
                     worker = None
                 if len(attempts) == 1 and attempts[0].verdict in FINDINGS:

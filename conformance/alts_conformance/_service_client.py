@@ -16,6 +16,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 
 from alts_schema import handshaker_pb2 as hs
 
@@ -48,9 +49,12 @@ class Conversation:
 
 
 class ServiceStream:
-    """One stream on a connection of its own."""
+    """One stream on a connection of its own. ``window`` is the HTTP/2 window that it leaves for answers (None: the
+    usual one); with 0 the service cannot get rid of any.
+    """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, window: int | None = None) -> None:
+        self._window = window
         self.log = Conversation()
         self._port = port
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
@@ -62,6 +66,8 @@ class ServiceStream:
         """Connect and start the stream."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._h2.initiate_connection()
+        if self._window is not None:
+            self._h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._window})
         self._stream = self._h2.get_next_available_stream_id()
         headers = [(":method", "POST"), (":scheme", "http"), (":path", PATH), (":authority", "handshaker")]
         headers += [("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "grpc-harness/1")]

@@ -11,6 +11,7 @@ from typing import TextIO
 from ._report import ORDER, Summary, reproduce_command
 from ._runner import Result
 from ._verdict import FINDINGS, Verdict
+from ._worker import NO_TRANSCRIPT
 
 _COLOURS = {
     Verdict.PASS: "32",
@@ -81,7 +82,7 @@ class Terminal:
             verdict = self.paint(attempt.verdict, attempt.verdict.upper())
             self.line(f"{verdict} {result.instance.id} [{requirements}] {attempt.message}{where}")
             self.line(f"    reproduce: {reproduce_command(result, summary.options)}")
-        for error in summary.errors:
+        for error in summary.complaints:
             self.line(f"{self.paint(Verdict.FAIL, 'ERROR')} {error}")
         for peer, reason in summary.unavailable.items():
             self.line(f"{self.paint(Verdict.SKIPPED, 'SKIPPED')} peer {peer}: {reason}")
@@ -94,6 +95,9 @@ class Terminal:
         reasons = Counter(r.attempt.message for r in summary.results if r.attempt.verdict is Verdict.SKIPPED)
         for reason, count in reasons.items():
             self.line(f"{self.paint(Verdict.SKIPPED, 'skipped')} {count}: {reason}")
+        lost = Counter(note for r in summary.results for note in r.attempt.notes if note.startswith(NO_TRANSCRIPT))
+        for note, count in lost.items():
+            self.line(f"{self.paint(Verdict.LENIENT, 'note')} {count} times {note}")
 
     def _table(self, summary: Summary) -> None:
         peers = list(dict.fromkeys(peer for result in summary.results for peer in result.instance.subjects))

@@ -76,6 +76,10 @@ class CaseSkipped(CaseEnded):
     verdict = Verdict.SKIPPED
 
 
+class PeerMisbehaved(CaseFailed):
+    """A peer's driver breaks the driver protocol: what it answers is not what DRIVER.md says."""
+
+
 class PeerCrashed(CaseEnded):
     """A peer's process ended although nobody asked it to."""
 

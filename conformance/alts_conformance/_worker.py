@@ -11,13 +11,15 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 import traceback
 from pathlib import Path
 from typing import IO, Any
 
 from . import _namespaces
+
+#: How a note begins that says why a transcript is missing.
+NO_TRANSCRIPT = "no transcript"
 
 
 class _Output:
@@ -63,10 +65,16 @@ async def serve(configuration: dict[str, Any], folder: Path, output: _Output, mi
         return
     declared = {name: peer.capabilities for name, peer in peers.items()}
     instances = {instance.id: instance for instance in registry.instances(declared)}
-    problems = await world.probe() if configuration.get("probe") else {}
+    problems, findings = {}, {}
     if missing is not None:
-        problems |= {n: f"needs a namespace of its own: {missing}" for n, p in peers.items() if p.uses_handshaker}
-    output.send({"ready": True, "problems": problems, "versions": world.versions})
+        problems = {n: f"needs a namespace of its own: {missing}" for n, p in peers.items() if p.uses_handshaker}
+    try:
+        findings = await world.probe() if configuration.get("probe") else {}
+    except HarnessError as error:
+        output.send({"fault": str(error)})
+        await world.close()
+        return
+    output.send({"ready": True, "problems": problems, "findings": findings, "versions": world.versions})
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     try:
@@ -112,9 +120,13 @@ async def attempt(instance: Any, world: Any, seed: int, transcript: str | None) 
     try:
         async with asyncio.timeout(20):
             await run.finish(clean=verdict in (Verdict.PASS, Verdict.LENIENT, Verdict.SKIPPED))
-        written = transcript is not None and run.write_transcript(Path(transcript))
     except (HarnessError, TimeoutError) as error:
-        verdict, message, written = Verdict.HARNESS, str(error) or "cleaning up took more than 20 s", False
+        verdict, message = Verdict.HARNESS, str(error) or "cleaning up took more than 20 s"
+    written = False
+    try:
+        written = transcript is not None and run.write_transcript(Path(transcript))
+    except OSError as error:
+        notes.append(f"{NO_TRANSCRIPT}: {error.strerror or error}")
     return {
         "id": instance.id,
         "verdict": verdict.value,
@@ -134,16 +146,13 @@ def main() -> int:
         return 3
     _namespaces.die_with_parent()
     output = _Output()
-    with tempfile.TemporaryDirectory(prefix="alts-conform-", ignore_cleanup_errors=True) as name:
-        missing = enter_world(Path(name)) if configuration.get("isolate", True) else "switched off"
-        if (
-            missing is not None
-            and configuration.get("isolate", True)
-            and os.environ.get("OPENALTS_NO_ISOLATION") != "1"
-        ):
-            output.send({"fault": f"no namespace for the worker: {missing}"})
-            return 3
-        asyncio.run(serve(configuration, Path(name), output, missing))
+    # The runner's to remove: a worker is killed at any time, and this folder holds private keys.
+    folder = Path(configuration["folder"])
+    missing = enter_world(folder) if configuration.get("isolate", True) else "switched off"
+    if missing is not None and configuration.get("isolate", True) and os.environ.get("OPENALTS_NO_ISOLATION") != "1":
+        output.send({"fault": f"no namespace for the worker: {missing}"})
+        return 3
+    asyncio.run(serve(configuration, folder, output, missing))
     return 0
 
 

@@ -19,7 +19,7 @@ from . import _namespaces, _peers
 from ._driver import Driver
 from ._recording import Recording
 from ._relay import Relay
-from ._verdict import HarnessError, PeerCrashed, PeerHung
+from ._verdict import CaseEnded, HarnessError, PeerMisbehaved
 
 #: Identities that exist in every worker's realm, by slot name. Further ones are made by the cases that need them.
 CLIENT_SLOT, SERVER_SLOT = "client", "server"
@@ -146,7 +146,8 @@ class World:
         """A peer process for this slot: an idle one or a new one.
 
         Raises:
-            HarnessError: the peer cannot be started, or is not what it is declared to be.
+            HarnessError: the peer cannot be started.
+            PeerMisbehaved: it is not what it is declared to be.
             PeerCrashed, PeerHung: it does not come up.
         """
         peer = self.peers[peer_name]
@@ -166,7 +167,7 @@ class World:
         if declared != peer.capabilities:
             await driver.kill()
             difference = ", ".join(sorted(declared ^ peer.capabilities))
-            raise HarnessError(f"peer {peer_name} declares other capabilities than the harness expects: {difference}")
+            raise PeerMisbehaved(f"peer {peer_name} declares other capabilities than the harness expects: {difference}")
         self.versions[peer_name] = str(driver.hello.get("version", "unknown"))
         return driver
 
@@ -262,17 +263,23 @@ class World:
             return
         raise HarnessError(f"{service.log.stem} does not listen on {host}:{port}")
 
-    async def probe(self) -> dict[str, str]:
-        """Start every peer once: peer -> why it cannot be used, for those that cannot."""
-        problems = {}
+    async def probe(self) -> dict[str, dict[str, str]]:
+        """Start every peer once: peer -> verdict and message, for those that do not start as they should.
+
+        What a peer does here is its own doing: a finding, never a reason to leave it out.
+
+        Raises:
+            HarnessError: a peer cannot be started for want of something on this side.
+        """
+        findings = {}
         for name in self.peers:
             try:
                 driver = await self.driver(name, SERVER_SLOT, alts=False)
-            except (HarnessError, PeerCrashed, PeerHung) as error:
-                problems[name] = str(error)
+            except CaseEnded as ended:
+                findings[name] = {"verdict": ended.verdict.value, "message": f"at its start: {ended.message}"}
             else:
                 await self.give_back(name, SERVER_SLOT, driver, clean=not self.peers[name].uses_handshaker)
-        return problems
+        return findings
 
     async def close(self) -> None:
         """End every process."""

@@ -14,6 +14,7 @@ from alts.realm import RealmDirectory
 from alts_conformance import ENDED, CaseRun, Severity, case
 from alts_conformance._duel import CLIENT_GOES_ON, SERVER_GOES_ON, Duel, against_client, against_server
 from alts_conformance._frames import DATA
+from alts_conformance._opponent import CLIENT_FINISHED, ServerOpponent
 from alts_conformance._realm import SPECS
 from alts_schema.certificate_pb2 import HandshakeCertificate, HandshakeCertificateBody, MasterCertificate
 
@@ -199,6 +200,71 @@ async def server_refuses_a_key_of_low_order(run: CaseRun, point: str) -> None:
     await opponent.send(opponent.client_init_with(certificate=certificate))
     await duel.must_end(since, "server after a key of low order", SERVER_GOES_ON)
     check_alert(run, duel, 19)
+
+
+@case(
+    **CLIENT,
+    requirements=("HS-1", "CRED-2"),
+    severity=Severity.CRITICAL,
+    why="With such a key the Diffie–Hellman result is zero, whatever the other key: everybody knows the secret.",
+    parameters={"point": tuple(LOW_ORDER)},
+)
+async def client_refuses_a_key_of_low_order(run: CaseRun, point: str) -> None:
+    """A server shows a certificate, rightly signed, with a public key of low order, and finishes under the secret that
+    everybody knows then; it is refused.
+    """
+    realm = RealmDirectory.load(await run.world.ensure_realm())
+    opponent, duel = await against_client(run)
+    certificate = await asyncio.to_thread(_with_key, realm, LOW_ORDER[point])
+    await opponent.receive_client_init()
+    opponent.show(certificate, key_material=bytes(32))
+    await _must_not_believe(run, opponent, duel, "a key of low order", 19)
+
+
+async def _must_not_believe(run: CaseRun, opponent: ServerOpponent, duel: Duel, what: str, code: int) -> None:
+    """The client must end the handshake behind the opponent's flight, and send neither ClientFinished nor payload."""
+    since = duel.mark()
+    await opponent.send(b"".join(opponent.flight))
+    run.judge(await duel.reaction(since, telltale=CLIENT_GOES_ON), ENDED, f"client after {what}")
+    check_alert(run, duel, code)
+    sent = duel.recording.types(duel.direction)
+    run.expect(not sent & {19, DATA}, f"the client sent frames of types {sorted(sent)}")
+    await duel.nothing_delivered()
+
+
+@case(
+    **CLIENT,
+    requirements=("CRED-2", "TRUST-1", "ISSUE-6"),
+    severity=Severity.CRITICAL,
+    why="One machine's stolen master key must not make certificates for another machine.",
+)
+async def client_refuses_another_machines_master(run: CaseRun) -> None:
+    """A machine's master key signs a handshake certificate in another machine's name; as a server's it is refused."""
+    realm = RealmDirectory.load(await run.world.ensure_realm())
+    opponent, duel = await against_client(run, "machine")
+    certificate = await asyncio.to_thread(_for_another_machine, realm)
+    await opponent.receive_client_init()
+    opponent.show(certificate)
+    await _must_not_believe(run, opponent, duel, "another machine's certificate", 10)
+
+
+@case(
+    **CLIENT,
+    requirements=("TRUST-3", "TRUST-5"),
+    severity=Severity.MEDIUM,
+    why="Machines serve, too; and a client that refuses every such server would pass the cases about forged ones.",
+)
+async def client_accepts_a_machine_as_server(run: CaseRun) -> None:
+    """A server with a machine's certificate, in messages made like those of the forgers, is accepted."""
+    realm = RealmDirectory.load(await run.world.ensure_realm())
+    opponent, duel = await against_client(run, "machine")
+    await opponent.receive_client_init()
+    opponent.show(realm.credential("machine").certificate)
+    await opponent.send(b"".join(opponent.flight))
+    await opponent.expect_frame(CLIENT_FINISHED)
+    await opponent.answer_one_call()
+    assert duel.call is not None
+    run.check_call(await duel.call, "Unary", {"request_bytes": 100, "response_bytes": 100})
 
 
 @case(

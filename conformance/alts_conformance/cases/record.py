@@ -44,7 +44,7 @@ class Open:
 
     async def tamper(self, operation: m.Operation, *, direction: m.Direction | None = None) -> int:
         """Manipulate the next record; returns where the record stood before. Two calls keep traffic going meanwhile."""
-        since = len(self.recording.events)
+        since = self.recording.mark()
         rule = m.Rule(direction or self.direction, m.any_of_type(DATA), operation, name="record manipulated")
         self.rules.append(rule)
         calls = [

@@ -34,12 +34,16 @@ class Bench:
 
 
 async def bench(run: CaseRun, *options: str) -> Bench:
-    """Start a handshaker service (out of process) with further command-line options."""
+    """Start a handshaker service (out of process) with further command-line options, and a relay before it.
+
+    Keys pass on the link: its record, and so the transcript, has sizes, times and ends, and no bytes.
+    """
     run.world.next_port += 1
     port = 20_000 + run.world.next_port
     realm = await run.world.ensure_realm()
     service = await run.world.start_handshaker(realm, "client", [f"127.0.0.1:{port}"], f"service-{port}", *options)
-    made = Bench(run, service, port)
+    _, front = await run.relay(("127.0.0.1", port), name=f"handshaker service {port}", secret=True)
+    made = Bench(run, service, front)
     run.at_end(made.close)
     return made
 
@@ -51,9 +55,12 @@ async def handshake(
     *,
     segment: int = 0,
     extra: bytes = b"",
+    server_at: Bench | None = None,
 ) -> tuple[sc.Conversation, sc.Conversation]:
-    """Join a client stream and a server stream back to back; ``extra`` follows ClientFinished in one piece."""
-    client, server = await made.stream(), await made.stream()
+    """Join a client stream and a server stream (also one of another service) back to back; ``extra`` follows
+    ClientFinished in one piece.
+    """
+    client, server = await made.stream(), await (server_at or made).stream()
 
     async def feed(stream: sc.ServiceStream, data: bytes) -> bytes:
         """Hand over bytes, in pieces of ``segment``, and gather what comes out."""
@@ -297,6 +304,39 @@ async def silence_ends_the_stream(run: CaseRun, after: str) -> None:
         await stream.exchange(sc.client_start())
     response = await stream.receive()
     run.expect(response is None and stream.log.status == DEADLINE_EXCEEDED, f"status {stream.log.status}")
+
+
+@case(
+    **SUBJECT,
+    requirements=("TRUST-6", "REC-3"),
+    severity=Severity.HIGH,
+    why="A process that asks and never takes the answer must not keep all others of the host from shaking hands.",
+    limit=45,
+)
+async def a_client_that_does_not_read_gives_its_place_back(run: CaseRun) -> None:
+    """A client starts a handshake and leaves no room for the answer (HTTP/2 window 0). With one second and one
+    handshake allowed, a genuine handshake works soon afterwards.
+    """
+    made, other = await bench(run, "--timeout", "1", "--max-handshakes", "1"), await bench(run)
+    mute = sc.ServiceStream(made.port, window=0)
+    await mute.open()
+    await mute.send(sc.client_start())
+    for _ in range(10):  # the streams come over connections of their own, in either order
+        second = await made.stream()
+        await second.exchange(sc.client_start())
+        await second.abandon()
+        if second.log.status == RESOURCE_EXHAUSTED:
+            break
+        await asyncio.sleep(0.02)
+    run.expect(second.log.status == RESOURCE_EXHAUSTED, "the place was never taken")
+    for _ in range(40):
+        client, server = await handshake(made, server_at=other)
+        if client.result is not None and server.result is not None:
+            break
+        await asyncio.sleep(0.25)
+    run.expect(client.result is not None, f"the place is still taken after 10 s: status {client.status}")
+    run.expect(server.result is not None, "the other end got no result")
+    await mute.abandon()
 
 
 @case(

@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(genera
     again, other = alts_vectors.generate(), alts_vectors.generate("another seed")
     for kind in KINDS:
         assert dump(again[kind]) == dump(generated[kind])
-        assert dump(other[kind]) != dump(generated[kind])
+        assert (dump(other[kind]) == dump(generated[kind])) is (kind == "policies"), "policies hold nothing random"
         ids = [[test["id"] for group in d[kind]["testGroups"] for test in group["tests"]] for d in (generated, other)]
         assert ids[0] == ids[1], "IDs do not depend on the seed"
 
@@ -91,9 +91,9 @@ def test_every_flag_has_a_case_and_every_sent_error_one(committed: dict[str, Jso
     cases = [case for document in committed.values() for group in document["testGroups"] for case in group["tests"]]
     assert {flag for case in cases for flag in case["flags"]} == set(NOTES)
     errors = Counter(case["result"].get("error") for case in cases)
-    # Not reachable with what this version implements: every record protocol encrypts, tickets are not used, there is no
-    # clock inside a connection, and the own fault is the caller's.
-    unreachable = {"INSUFFICIENT_PROTECTION", "TICKET_REFUSED", "HANDSHAKE_TIMEOUT", "INTERNAL_ERROR"}
+    # Not reachable with what this version implements: every record protocol encrypts, there is no clock inside a
+    # connection, and the own fault is the caller's.
+    unreachable = {"INSUFFICIENT_PROTECTION", "HANDSHAKE_TIMEOUT", "INTERNAL_ERROR"}
     assert set(ERRORS) - set(errors) == unreachable
 
 

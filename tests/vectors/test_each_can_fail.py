@@ -21,6 +21,12 @@ VALID = [
     ("certificates", "certificate"),
     ("handshake_valid", "handshake"),
     ("record", "record"),
+    ("ciphers", "cipher"),
+    ("resumption", "resumption"),
+    ("tickets", "ticket_secret"),
+    ("tickets", "ticket"),
+    ("signed_files", "revocation_file"),
+    ("signed_files", "policy_file"),
 ]
 """Of the others a spoilt input that is spoilt elsewhere may rightly be refused for the same reason."""
 GROUPS = [(kind, group["type"]) for kind, document in DOCUMENTS.items() for group in document["testGroups"]]
@@ -101,7 +107,12 @@ def test_every_expected_value_of_every_case_is_compared(kind: str, group_type: s
 def test_every_step_is_compared(kind: str, group_type: str) -> None:
     """In scripts the expected output, state and payload stand beside the input."""
     group = group_of(kind, group_type)
-    compared = {"handshake_invalid": ("output", "state", "payload"), "handshake_valid": ("wire", "plaintext")}
+    compared = {
+        "handshake_invalid": ("output", "state", "payload"),
+        "handshake_valid": ("wire", "plaintext"),
+        "ciphers": ("output", "state", "payload", "wire", "plaintext"),
+        "resumption": ("output", "state", "payload", "wire", "plaintext"),
+    }
     silent = []
     for case in group["tests"] if kind in compared else ():
         for path, value in leaves(case["input"], ("input",)):
@@ -121,13 +132,19 @@ def test_a_changed_input_of_a_valid_case_is_noticed(kind: str, group_type: str) 
         "certificate": ("certificate",),
         "handshake": ("wire",),
         "record": ("M", "firstFrame", "sender"),
+        "cipher": ("wire",),
+        "resumption": ("wire",),
+        "ticket_secret": ("R", "maker"),
+        "ticket": ("secret", "identity", "created", "fullHandshake", "handshakeCipher", "salt", "resumptionId", "maker"),
+        "revocation_file": ("file",),
+        "policy_file": ("file",),
     }[group_type]
     silent, tried = [], 0
     for case in group["tests"]:
         for path, value in leaves(case["input"], ("input",)):
             if path[-1] not in names:
                 continue
-            other = {"client": "server", "server": "client"}.get(value) if path[-1] == "sender" else None
+            other = {"client": "server", "server": "client"}.get(value) if path[-1] in ("sender", "maker") else None
             if path[-1] == "M":
                 other = changed(value[:64]) + value[64:]  # only the first 44 bytes are used
             tried += 1

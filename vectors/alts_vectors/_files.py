@@ -7,10 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-KINDS: Final = ("key_schedule", "x25519", "certificates", "handshake_valid", "handshake_invalid", "record")
+KINDS: Final = (
+    "key_schedule",
+    "x25519",
+    "certificates",
+    "handshake_valid",
+    "handshake_invalid",
+    "record",
+    "ciphers",
+    "resumption",
+    "tickets",
+    "policies",
+    "signed_files",
+)
 """One file each."""
 
-VECTORS_VERSION: Final = "1.0.0"
+VECTORS_VERSION: Final = "2.0.0"
 """Major: a case was changed or removed; minor: cases were added; patch: words."""
 SCHEMA_VERSION: Final = 1
 DEFAULT_SEED: Final = "openalts vectors 1"

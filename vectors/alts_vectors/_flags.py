@@ -128,4 +128,39 @@ NOTES: Final[dict[str, Note]] = {
     "CounterLimit": Note(
         "CONFIDENTIALITY", "The last frames under one record secret.", "A counter that wraps repeats nonces."
     ),
+    "KeyEncapsulation": Note(
+        "CONFIDENTIALITY",
+        "An ML-KEM-768 encapsulation key or ciphertext is not what FIPS 203 allows.",
+        "A chosen key or ciphertext could fix the secret, or tell something about a private key.",
+    ),
+    "Fallback": Note(
+        "EDGE_CASE",
+        "A ticket exists and cannot be used.",
+        "An endpoint that fails instead of going on with a full handshake turns clock faults into outages.",
+    ),
+    "Ticket": Note(
+        "AUTH_BYPASS",
+        "A ticket that was used, changed, stolen or overtaken by events comes back.",
+        "Whoever has the bytes of a ticket would be its holder, or a revoked peer would go on for a day.",
+    ),
+    "TicketFormat": Note(
+        "BASIC",
+        "Every value between R and a ticket.",
+        "Replicas of different builds could not open one another's tickets.",
+    ),
+    "PolicyTable": Note(
+        "AUTH_BYPASS",
+        "A question to a policy, with its one right answer.",
+        "A pattern that matches too much lets issuers, or users, certify what they should not.",
+    ),
+    "FileForm": Note(
+        "MALLEABILITY",
+        "A signed file whose body is not what its kind must be.",
+        "Machines would read one file differently.",
+    ),
+    "FileSignature": Note(
+        "AUTH_BYPASS",
+        "A file that is not signed, not under a pinned key, or not over these bytes.",
+        "Anybody could decide what is allowed, or take revocations back.",
+    ),
 }

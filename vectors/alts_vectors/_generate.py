@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from . import _certificates, _handshakes, _key_schedule, _records, _refusals, _x25519
+from . import (
+    _certificates,
+    _ciphers,
+    _handshakes,
+    _key_schedule,
+    _policies,
+    _records,
+    _refusals,
+    _resumption,
+    _signed_files,
+    _tickets,
+    _x25519,
+)
 from ._files import DATA, DEFAULT_SEED, KINDS, Json, data_path, dump
 
 _GENERATORS: dict[str, Callable[[str], Json]] = {
@@ -15,6 +27,11 @@ _GENERATORS: dict[str, Callable[[str], Json]] = {
     "handshake_valid": _handshakes.generate,
     "handshake_invalid": _refusals.generate,
     "record": _records.generate,
+    "ciphers": _ciphers.generate,
+    "resumption": _resumption.generate,
+    "tickets": _tickets.generate,
+    "policies": _policies.generate,
+    "signed_files": _signed_files.generate,
 }
 
 

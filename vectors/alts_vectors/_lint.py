@@ -75,7 +75,8 @@ def _content(kind: str, document: Json, known: Counter[str]) -> Iterator[str]:
         if "step" in case["result"] and STEPS.get(case["result"]["error"]) != case["result"]["step"]:
             yield f"{case['id']}: {case['result']['error']} is not of step {case['result']['step']}"
         if "endpoints" in document:
-            names = {case["input"][key] for key in ("client", "server", "endpoint") if key in case["input"]}
+            places = [case["input"], *case["input"].get("connections", ())]
+            names = {place[key] for place in places for key in ("client", "server", "endpoint") if key in place}
             named |= names
             yield from (f"{case['id']}: no endpoint {name}" for name in sorted(names - document["endpoints"].keys()))
     yield from (f"{kind}: no case has the flag {flag}" for flag in sorted(document["notes"].keys() - used))

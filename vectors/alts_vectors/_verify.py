@@ -39,12 +39,15 @@ class Report:
 
 def verify(documents: Mapping[str, Json], target: ImplementationUnderTest) -> Iterator[Report]:
     """One report for each case of each document, in order; an exception of the implementation is a mismatch too."""
+    from ._verify_more import JUDGES  # which is built on this module
+
+    judges = {**_JUDGES, **JUDGES}
     for kind in KINDS:
         if kind not in documents:
             continue
         document = documents[kind]
         for group in document["testGroups"]:
-            judge = _JUDGES[group["type"]]
+            judge = judges[group["type"]]
             for case in group["tests"]:
                 try:
                     judge(case, target, document)
@@ -147,8 +150,13 @@ _IDLE_ENDPOINT: Json = {
 
 
 def _refusal(case: Json, target: ImplementationUnderTest, document: Json) -> None:
+    given = case["input"]
+    refused(case, target.endpoint(given["role"], _settings.from_json(document["endpoints"][given["endpoint"]])))
+
+
+def refused(case: Json, end: EndpointUnderTest) -> None:
+    """The steps of a case, the last of which makes the end fail as the result says."""
     given, result = case["input"], case["result"]
-    end = target.endpoint(given["role"], _settings.from_json(document["endpoints"][given["endpoint"]]))
     step: StepResult | None = None
     for number, expected in enumerate(given["steps"]):
         place = f"step {number} ({expected['action']})"
@@ -208,8 +216,8 @@ def _handshake(case: Json, target: ImplementationUnderTest, document: Json) -> N
     _same("serverInit on the wire", wires[1][8 : 8 + len(inits[1])], inits[1])
 
 
-def _play(case: Json, role: RoleName, end: EndpointUnderTest) -> None:
-    """One end against the recorded bytes of the other, cut as the case says."""
+def _play(case: Json, role: RoleName, end: EndpointUnderTest) -> Completion:
+    """One end against the recorded bytes of the other, cut as the case says; `result` may be None."""
     completed: Completion | None = None
     reply, payload, expected_payload = b"", b"", b""
     pending = b""
@@ -244,11 +252,14 @@ def _play(case: Json, role: RoleName, end: EndpointUnderTest) -> None:
     _same(f"{role}: payload", expected_payload, payload)
     if completed is None:
         raise Mismatch(f"{role}: the handshake did not complete")
+    if case["result"] is None:
+        return completed
     expected = case["result"][role]
     _same(f"{role}: rpcVersion", tuple(expected["rpcVersion"]), completed.rpc_version)
     _same(f"{role}: transcriptHash", bytes.fromhex(expected["transcriptHash"]), completed.transcript_hash)
     for key, name in _COMPLETION.items():
         _same(f"{role}: {key}", expected[key], getattr(completed, name))
+    return completed
 
 
 _COMPLETION = {

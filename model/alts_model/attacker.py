@@ -184,7 +184,8 @@ class Attacker:
         yield None
         if own and self._scenario.prelude:
             return
-        yield IssuedTicket(bytes(16), 1, 60, self._world.attacker_ticket)
+        if not self._scenario.outsider:
+            yield IssuedTicket(bytes(16), 1, 60, self._world.attacker_ticket)
         idr = present(local.offered).resumption_id
         for ticket in seen.tickets:
             yield ticket

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -134,8 +134,13 @@ class Explorer:
         self.result = Result(scenario.name, tuple(sorted(without)))
         self.payloads = [name(payload_of(plan)) for plan in self.plans]
         self._parties = [self.world.party(self.machine, plan, scenario.later) for plan in self.plans]
+        self._checks = self._list_checks()
         self._attacker = Attacker(self.world, scenario, self.machine)
-        candidates = self.world.certificates_of_the_attacker() if scenario.arsenal else self.world.few_certificates()
+        candidates = (
+            self.world.certificates_of_the_attacker()
+            if scenario.arsenal
+            else self.world.few_certificates(outsider=scenario.outsider)
+        )
         peers: dict[Role, Role] = {"client": "server", "server": "client"}
         accepted: dict[object, tuple[Term, ...]] = {}
         for plan, party in zip(self.plans, self._parties, strict=True):
@@ -146,6 +151,9 @@ class Explorer:
                 accepted[key] = tuple(certificate for certificate in found if certificate not in old)
         self._certificates = [accepted[plan.targets, plan.role, plan.late] for plan in self.plans]
         self._refused_certificates = [len(candidates) - len(found) for found in self._certificates]
+        self._finished_messages: dict[object, tuple[Term, ...]] = {}
+        self._seen: dict[Seen, Seen] = {}
+        self._payloads: dict[object, tuple[tuple[bool, bytes, Term], ...]] = {}
         self._accepted: dict[object, tuple[Outcome[Term], Resumption[Term] | None]] = {}
         self._choices: dict[object, tuple[_Choice, ...]] = {}
 
@@ -271,16 +279,34 @@ class Explorer:
                 yield move
 
     def _check(self, node: Node) -> Violation | None:
-        trusted, plans = self.scenario.trusted, self.plans
-        found = (
-            *check_key_shares(plans, node.locals),
-            *check_claims(plans, node.locals, node.made, trusted, self.scenario.later),
-            *check_once(plans, node.made, trusted),
-            *check_secrecy(plans, node.locals, node.knowledge, self.payloads, trusted),
-            *(check_early_secrecy(plans, node.locals, node.knowledge, trusted) if node.leaked else ()),
-            *check_records(self.machine, plans, node.locals, node.knowledge, self.payloads, trusted),
+        for names, check in self._checks:
+            if names & self._properties:
+                for violation in check(node):
+                    if violation.name in self._properties:
+                        return violation
+        return None
+
+    def _list_checks(self) -> tuple[tuple[frozenset[str], Callable[[Node], Iterator[Violation]]], ...]:
+        """What each check can find, and the check."""
+        trusted, later, plans, payloads = self.scenario.trusted, self.scenario.later, self.plans, self.payloads
+        claims = {"target", "category", "agreement", "authentication", "injective agreement", "today's data"}
+        return (
+            (frozenset({"unknown key share"}), lambda node: check_key_shares(plans, node.locals)),
+            (frozenset(claims), lambda node: check_claims(plans, node.locals, node.made, trusted, later)),
+            (frozenset({"one use"}), lambda node: check_once(plans, node.made, trusted)),
+            (
+                frozenset({"secrecy"}),
+                lambda node: check_secrecy(plans, node.locals, node.knowledge, payloads, trusted),
+            ),
+            (
+                frozenset({"early secrecy"}),
+                lambda node: check_early_secrecy(plans, node.locals if node.leaked else (), node.knowledge, trusted),
+            ),
+            (
+                frozenset({"payload origin", "payload replay"}),
+                lambda node: check_records(self.machine, plans, node.locals, node.knowledge, payloads, trusted),
+            ),
         )
-        return next((violation for violation in found if violation.name in self._properties), None)
 
     def _reach(self, node: Node) -> None:
         """Note what happens between honest sessions, so that a silent search is not a vacuous one."""
@@ -300,6 +326,7 @@ class Explorer:
     def _successors(self, node: Node) -> Iterator[Node]:
         nonces = self._nonces(node)
         seen = self._attacker.seen(node.locals, node.knowledge)
+        seen = self._seen.setdefault(seen, seen)
         for index, local in enumerate(node.locals):
             if not self._may_act(node, index):
                 continue
@@ -362,7 +389,7 @@ class Explorer:
 
     def _choices_with(self, node: Node, index: int, nonce: Term, seen: Seen) -> tuple[_Choice, ...]:
         local = node.locals[index]
-        key = (index, nonce, seen, local.client_init, node.processes.key_of(self.plans[index]))
+        key = (index, nonce, id(seen), local.client_init, node.processes.key_of(self.plans[index]))
         choices = self._choices.get(key)
         if choices is None:
             choices = self._choices[key] = tuple(self._make_choices(node.processes, local, index, nonce, seen))
@@ -371,54 +398,64 @@ class Explorer:
     def _make_choices(
         self, processes: Processes, local: Local[Term], index: int, nonce: Term, seen: Seen
     ) -> Iterator[_Choice]:
-        plan, algebra, certificates = self.plans[index], self.machine.algebra, self._certificates[index]
+        input_name = "client_init" if local.role == "server" else "server_init"
         self.result.refused += self._refused_certificates[index]
-        if local.role == "server":
-            input_name = "client_init"
-            messages = [algebra.decode_client_init(payload) for payload in seen.client_inits]
-            messages = [message for message in messages if message.nonce is nonce]
-            for certificate in certificates:
-                messages += self._attacker.client_inits(nonce, certificate, plan.identity, seen)
-            pairs = list(
-                dict.fromkeys((message.ticket, message.resumption_id, algebra.encode(message)) for message in messages)
-            )
-        else:
-            input_name = "server_init"
-            answers = self._attacker.server_inits(nonce, certificates, present(local.offered), plan.identity, seen)
-            pairs = [(None, b"", algebra.encode(answer)) for answer in answers]
-        for ticket, resumption_id, payload in pairs:
+        key = (index, nonce, id(seen), local.client_init)
+        if key not in self._payloads:
+            self._payloads[key] = tuple(dict.fromkeys(self._inits(local, index, nonce, seen)))
+        for has_ticket, resumption_id, payload in self._payloads[key]:
             step = self._init(processes, index, local, input_name, payload)
             after = step.outcome.local
             if step.outcome.failure is not None:
                 self.result.refused += 1
                 continue
             agreed = present(after.agreed)
-            if ticket is not None and agreed.mode == MODE_FULL and payload not in seen.client_inits:
+            if has_ticket and agreed.mode == MODE_FULL and payload not in seen.client_inits:
                 continue
             kind = (agreed.mode, agreed.client_certificate, agreed.server_certificate, agreed.secret, resumption_id)
             yield _Choice(kind, payload, step, present(after.schedule).shared_secret)
+
+    def _inits(self, local: Local[Term], index: int, nonce: Term, seen: Seen) -> Iterator[tuple[bool, bytes, Term]]:
+        """Every Init with this nonce: whether a ticket is presented, the IDR, the payload."""
+        plan, algebra, certificates = self.plans[index], self.machine.algebra, self._certificates[index]
+        if local.role == "client":
+            answers = self._attacker.server_inits(nonce, certificates, present(local.offered), plan.identity, seen)
+            yield from ((False, b"", algebra.encode(answer)) for answer in answers)
+            return
+        messages = [algebra.decode_client_init(payload) for payload in seen.client_inits]
+        messages = [message for message in messages if message.nonce is nonce]
+        for certificate in certificates:
+            messages += self._attacker.client_inits(nonce, certificate, plan.identity, seen)
+        for message in messages:
+            yield message.ticket is not None, message.resumption_id, algebra.encode(message)
 
     def _finished(
         self, node: Node, processes: Processes, index: int, local: Local[Term], sender: Role, seen: Seen
     ) -> Iterator[tuple[Term, _Step]]:
         """Finished messages that the session accepts and that the attacker can derive."""
-        knows, junk = node.knowledge.can, self.world.junk
+        knows = node.knowledge.can
         own = knows(present(local.schedule).A)
+        key = (index, local.client_init, local.server_init, seen.tickets, own)
+        if key not in self._finished_messages:
+            self._finished_messages[key] = tuple(self._make_finished(local, sender, seen, own))
+        for payload in self._finished_messages[key]:
+            if not knows(payload):
+                self.result.refused += 1
+                continue
+            step = self._step(processes, index, local, f"{sender}_finished", payload)
+            if step.outcome.failure is None:
+                yield payload, step
+
+    def _make_finished(self, local: Local[Term], sender: Role, seen: Seen, own: bool) -> Iterator[Term]:
+        """Those that have the authenticators that the session asks for, whoever could derive them."""
+        junk = self.world.junk
         for ticket in self._attacker.issued(local, seen, own=own):
             right = self.machine.finished(local, sender, ticket)
             for first, second in product((right.authenticator, junk), (right.ticket_authenticator, junk)):
                 given = Finished(first, second, ticket)
-                if not self.machine.authenticator_is_right(sender, right, given):
-                    continue
-                if not self.machine.ticket_authenticator_is_right(sender, right, given):
-                    continue
-                if not (knows(first) and knows(second)):
-                    self.result.refused += 1
-                    continue
-                payload = self.machine.algebra.encode(given)
-                step = self._step(processes, index, local, f"{sender}_finished", payload)
-                if step.outcome.failure is None:
-                    yield payload, step
+                first_is_right = self.machine.authenticator_is_right(sender, right, given)
+                if first_is_right and self.machine.ticket_authenticator_is_right(sender, right, given):
+                    yield self.machine.algebra.encode(given)
 
     def _report(self, node: Node, violation: Violation) -> None:
         moves = self._shortest(node.moves, violation.name)

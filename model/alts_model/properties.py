@@ -17,6 +17,7 @@ from alts_model.terms import Term
 PROPERTIES: Final = frozenset(
     {
         "agreement",
+        "authentication",
         "injective agreement",
         "unknown key share",
         "target",
@@ -28,7 +29,10 @@ PROPERTIES: Final = frozenset(
         "one use",
     }
 )
-"""Names of the properties that hold of the protocol. `early secrecy` is another, which does not (HS-9)."""
+"""Names of the properties that hold of the protocol. `early secrecy` is another, which does not (HS-9).
+
+`authentication` is agreement without the tickets, and falls only where agreement does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def _agreement(
         if nearest is not None:
             text += f"; the nearest, of {plans[nearest[1].session].name}, differs in {', '.join(nearest[0])}"
         yield Violation("agreement", text)
+        if all(other.claim.agreed != entry.claim.agreed for other in possible):
+            yield Violation("authentication", text)
         return
     claimants = {
         other.session for other in made if other.claim.name == entry.claim.name and _data(other.claim, partner) == data

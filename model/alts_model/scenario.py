@@ -57,7 +57,8 @@ class Scenario:
 
     `stolen` is known from the beginning, `leaked` from a moment that the attacker chooses, when no session but the late
     ones goes on. `arsenal`: whether the attacker has the whole one of `World`, and varies offers and choices.
-    `prelude`: so many sessions, the first ones of each role in turn, have run honestly before the search begins.
+    `outsider`: the attacker has no identity of its own. `prelude`: these sessions, client and server in turn, have run
+    honestly before the search begins.
     `later`: what has changed in the trust of the late sessions. `trusted` are the identities whose peers' beliefs
     about them must be true; `violated` the property that falls, None if none is to.
     """
@@ -71,6 +72,7 @@ class Scenario:
     arsenal: bool = True
     resumption: bool = False
     early_tickets: bool = False
+    outsider: bool = False
     prelude: tuple[str, ...] = ()
     later: str = ""
     trusted: tuple[str, ...] = HONEST
@@ -214,8 +216,11 @@ class World:
         """Certificates that are out of use once keys have been rotated; we take it that nobody accepts them then."""
         return frozenset({*self.certificates.values(), self.renewed} if self.rotated else ())
 
-    def few_certificates(self) -> tuple[Term, ...]:
-        """The honest ones and that of the attacker's own identity."""
+    def few_certificates(self, *, outsider: bool) -> tuple[Term, ...]:
+        """The honest ones and, unless it is an outsider, that of the attacker's own identity."""
+        honest = (*self.certificates.values(), *(certificate for certificate, _ in self.rotated.values()))
+        if outsider:
+            return honest
         _, master, key, category = self._signable[0]
         own = handshake_certificate(
             key,
@@ -227,7 +232,7 @@ class World:
             ciphers=self.ciphers,
         )
         self.labels.setdefault(own, f"certificate of {MALLORY}")
-        return (*self.certificates.values(), *(certificate for certificate, _ in self.rotated.values()), own)
+        return (*honest, own)
 
     def certificates_of_the_attacker(self) -> tuple[Term, ...]:
         """Every handshake certificate that the attacker may send, built once; which are accepted is for verifiers.

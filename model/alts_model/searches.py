@@ -38,7 +38,7 @@ def _pair(sessions: int = 1) -> tuple[SessionPlan, ...]:
 
 
 def cipher_scenarios() -> tuple[Scenario, ...]:
-    """Every cipher with nothing stolen, with a victim's key stolen (KCI), and with keys that leak afterwards (HS-10)."""
+    """Every cipher with nothing stolen, with a victim's key stolen (KCI), and with keys that leak later (HS-10)."""
     found = []
     for cipher in ALL:
         text = f"{cipher} alone, two sessions a role"
@@ -140,6 +140,21 @@ def resumption_scenarios() -> tuple[Scenario, ...]:
         ),
         replace(
             base,
+            name="two clients of one process",
+            text="after an honest handshake: two clients that could use one ticket, two replicas of the server",
+            sessions=(
+                _plan("c1", FRONTEND, "frontend 1"),
+                _plan("s1", BACKEND, "backend 1"),
+                _plan("c2", FRONTEND, "frontend 1"),
+                _plan("c3", FRONTEND, "frontend 1"),
+                _plan("s2", BACKEND, "backend 2"),
+                _plan("s3", BACKEND, "backend 3"),
+            ),
+            prelude=prelude,
+            outsider=True,
+        ),
+        replace(
+            base,
             name="two clients of two replicas",
             text="after an honest handshake: the process that holds a ticket, another replica of it, both servers",
             sessions=(
@@ -154,7 +169,8 @@ def resumption_scenarios() -> tuple[Scenario, ...]:
         replace(
             base,
             name="tickets in flight",
-            text="nothing has run before: the attacker is there when tickets are made, and when they are used",
+            text="nothing has run before: an outsider is there when tickets are made, and when they are used",
+            outsider=True,
             sessions=(
                 _plan("c1", FRONTEND, "frontend 1"),
                 _plan("s1", BACKEND, "backend 1"),
@@ -204,7 +220,7 @@ LATER: Final = ("life", "authority", "policy", "revocation", "target")
 
 
 def later_scenarios() -> tuple[Scenario, ...]:
-    """After an honest handshake something has changed, so that tickets of that time are useless (REVOKE-6, POLICY-2)."""
+    """After an honest handshake something has changed that makes its tickets useless (REVOKE-6, POLICY-2)."""
     targets = frozenset({"prod/other"})
     return tuple(
         Scenario(
@@ -281,6 +297,7 @@ def leak_scenarios() -> tuple[Scenario, ...]:
                 prelude=(),
                 leaked=("static keys",),
                 early_tickets=early,
+                outsider=True,
                 violated="agreement" if early else None,
             )
             for early in (False, True)

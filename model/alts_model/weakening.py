@@ -225,7 +225,7 @@ class WeakResumer(Resumer[Term]):
 
     def take(self, cache: TicketCache[Term], wanted: Callable[[Held[Term]], bool], now: int) -> Held[Term] | None:
         """Remove before sending."""
-        held = super().take(cache, wanted, now)
+        held = super().take(cache, wanted, 0 if "ticket-life" in self._without else now)
         if held is not None and "holder-removes" in self._without:
             cache.keep(held)
         return held
@@ -235,7 +235,7 @@ class WeakResumer(Resumer[Term]):
         return super().mark(resumption, secret, expires, now) or "maker-marks" in self._without
 
     def is_alive(self, contents: Contents[Term], now: int) -> bool:
-        """Life, at the maker."""
+        """Life, at the maker; `take` minds it at the holder."""
         return "ticket-life" in self._without or super().is_alive(contents, now)
 
     def is_claimed(self, session: Session[Term], claimed: CertificateView[Term]) -> bool:

@@ -1,4 +1,5 @@
-# openalts. `make` lists what there is. Every target sets up .venv first (once); nothing outside the checkout is touched.
+# openalts. `make` lists what there is. Every target sets up .venv first (once). Outside the checkout only pip's cache and temporary files are
+# written; the latter are removed again.
 #   PYTHON=python3.12   the interpreter that .venv is made with          ARGS="..."   passed on to the command
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

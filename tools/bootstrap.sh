@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv with everything this repository needs, installed editable. Nothing outside the checkout is touched.
+# Makes .venv with everything this repository needs, installed editable. Outside the checkout pip writes its cache and
+# temporary files, which it removes again.
 # Usage: tools/bootstrap.sh STAMP      (PYTHON=... chooses the interpreter; run by make)
 # Offline when the requirements in pyproject.toml are already installed.
 set -eu

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from alts_conformance import _case, _report
+from alts_conformance import HarnessError, Verdict, _case, _peers, _report, cli
+from alts_conformance._runner import Options, Result, Runner, drive
+from alts_conformance._verdict import Attempt
 from tests.conformance.fakes import write_fakes
+from tests.conformance.test_verdicts import INSTANCE
 
 SEED = "11"
 
@@ -31,26 +36,17 @@ def alts(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 
 
 def conform(
-    folder: Path, case: str, *more: str, mode: str = "good", peer: str = "fake"
+    folder: Path, case: str, *more: str, mode: str = "good", peer: str = "fake", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run planted cases against the fake peer."""
+    fixed = [*planted(folder, case, mode, peer), "--seed", SEED, "-j", "1", "--report", str(folder / "out")]
+    return alts(folder, *fixed, *more, **environment)
+
+
+def planted(folder: Path, case: str, mode: str = "good", peer: str = "fake") -> list[str]:
+    """The words of the command that runs planted cases."""
     driver = f"fake=server,insecure:{write_fakes(folder)} {mode}"
-    fixed = [
-        "conform",
-        "--cases",
-        "planted",
-        "--driver",
-        driver,
-        "--peer",
-        peer,
-        "--case",
-        case,
-        "--seed",
-        SEED,
-        "-j",
-        "1",
-    ]
-    return alts(folder, *fixed, "--report", str(folder / "out"), *more)
+    return ["conform", "--cases", "planted", "--driver", driver, "--peer", peer, "--case", case]
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -114,12 +110,104 @@ def test_verdicts(tmp_path: Path, case: str, mode: str, verdict: str, code: int)
     assert set(verdicts(tmp_path)) == {verdict}
 
 
-@pytest.mark.parametrize("mode", ["accepts-anything", "odd-canary", "other-protocol"])
-def test_a_peer_that_cannot_be_believed_is_skipped_and_nothing_ran(tmp_path: Path, mode: str) -> None:
-    done = conform(tmp_path, "planted::always_passes", "--known", "none", mode=mode)
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [
+        ("accepts-anything", "fail"),
+        ("odd-canary", "fail"),
+        ("other-protocol", "fail"),
+        ("other-capabilities", "fail"),
+        ("refuses-hello", "fail"),
+        ("does-not-start", "crash"),
+        ("mute", "hang"),
+    ],
+)
+def test_a_peer_that_does_not_start_as_it_should_is_a_finding(tmp_path: Path, mode: str, verdict: str) -> None:
+    done = conform(tmp_path, "planted::asks_the_server", "--known", "none", mode=mode)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert verdicts(tmp_path) == [verdict, verdict]
+    assert "peer fake" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_the_reference_that_does_not_start_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "alts").mkdir()
+    (tmp_path / "alts" / "__init__.py").write_text("raise RuntimeError('planted')\n")
+    arguments = ["conform", "--case", "vectors::frames_of_the_vector_open", "--known", "none", "--seed", SEED]
+    source = {"OPENALTS_REFERENCE_SOURCE": str(tmp_path)}
+    # The package must not be in the command's own path: there it is the opponents' and is not changed.
+    done = alts(tmp_path / "alts", *arguments, "--report", str(tmp_path / "out"), **source)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert set(verdicts(tmp_path)) == {"crash"}
+    assert "peer reference ended by itself" in done.stdout
+
+
+def test_the_reference_that_cannot_run_here_is_never_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_peers, "unavailable", lambda peer: "planted" if peer.name == "reference" else None)
+    case = "rpc::unary_call_carries_every_size/*size=1"
+    fixed = ["conform", "--case", case, "--known", "none", "--seed", SEED, "--report", str(tmp_path / "out")]
+    monkeypatch.delenv("CI", raising=False)
+    for more in ([], ["--peer", "grpc-core"]):
+        assert cli.main([*fixed, *more]) == 3
+        assert "SKIPPED peer reference: planted" in capsys.readouterr().out
+        assert sorted(verdicts(tmp_path)) == sorted(["pass", *["skipped"] * (2 if more else 3)])
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"),
+    [
+        ("no-port", "fail"),
+        ("port-in-words", "fail"),
+        ("more-than-asked", "fail"),
+        ("ok-in-words", "fail"),
+        ("no-json", "fail"),
+        ("no-object", "fail"),
+        ("another-id", "fail"),
+        ("cut-short", "crash"),
+    ],
+)
+def test_a_malformed_answer_is_the_peers_fault(tmp_path: Path, mode: str, verdict: str) -> None:
+    done = conform(tmp_path, "planted::asks_the_server/server=fake,size=1", "--known", "none", mode=mode)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert verdicts(tmp_path) == [verdict]
+    assert "peer fake" in report(tmp_path)["results"][0]["message"]
+
+
+def test_a_dead_worker_costs_one_instance(tmp_path: Path) -> None:
+    done = conform(tmp_path, "planted::*", "--profile", "doomed", "--known", "none")
     assert done.returncode == 3
-    assert verdicts(tmp_path) == ["skipped"]
-    assert "cannot run here" in done.stdout
+    assert verdicts(tmp_path) == ["harness", "pass", "pass", "pass"]
+    assert "the worker ended" in done.stdout
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    case = "planted::makes_a_realm/server=fake,then=end"
+    done = conform(tmp_path, case, "--known", "none", TMPDIR=str(scratch))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(scratch.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_no_keys_behind(tmp_path: Path, number: signal.Signals) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    words = [*planted(tmp_path, "planted::makes_a_realm/server=fake,then=wait"), "--known", "none"]
+    command = [sys.executable, "-m", "alts_conformance.cli", *words, "--report", str(tmp_path / "out")]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not any(path.name == "next_revocation_id.json" for path in scratch.rglob("*.json")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert b"Traceback" not in errors
+    assert not list(scratch.iterdir())
+    assert report(tmp_path)["interrupted"] is True
 
 
 KNOWN = """[[finding]]
@@ -180,13 +268,47 @@ def test_a_report_that_cannot_be_written_exits_3(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_exits_3(tmp_path: Path) -> None:
-    (tmp_path / "out" / "transcripts").mkdir(parents=True)
-    (tmp_path / "out" / "report.json").symlink_to("/dev/full")
-    done = conform(tmp_path, "planted::always_passes", "--known", "none")
-    assert done.returncode == 3
-    assert "No space left" in done.stderr
+def test_a_full_disk_takes_no_result_along(tmp_path: Path) -> None:
+    """No file may grow beyond 16 KiB: the report is larger, and one transcript."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").write_text("of an earlier run")
+    words = [*planted(tmp_path, "planted::has_a_long_transcript"), "--known", "none"]
+    command = [sys.executable, "-m", "alts_conformance.cli", *words, "--report", str(tmp_path / "out")]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384)),
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "report.json cannot be written: File too large" in done.stderr
+    assert "1 instances in" in done.stdout
+    assert "1 pass" in done.stdout
+    assert "1 times no transcript: File too large" in done.stdout
     assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["junit.xml", "transcripts"]
+
+
+def test_a_fault_of_the_harness_takes_no_result_along() -> None:
+    runner = Runner(Options(peers=["fake"], seed=1), lambda result: None)
+
+    async def work() -> None:
+        runner.state.results.append(Result(INSTANCE, Attempt(Verdict.PASS), 1))
+        raise HarnessError("planted")
+
+    drive(runner, work)
+    assert runner.state.fault == "planted"
+    summary = _report.Summary(runner.options, _case.Registry(), runner.state.results, {}, {}, [], 1.0, fault="planted")
+    assert summary.exit_code(peers_required=False) == 3
+    document = _report.as_document(summary)
+    jsonschema.validate(document, _report.schema("report"))
+    assert document["errors"] == ["the harness failed: planted"]
+    assert [result["verdict"] for result in document["results"]] == ["pass"]
 
 
 def test_list_and_json(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alts_conformance import HarnessError, PeerCrashed, PeerHung, _payload, _report
+from alts_conformance import PeerCrashed, PeerHung, PeerMisbehaved, _payload, _report, _shapes
 from alts_conformance._driver import Driver, DriverRefused
 from alts_conformance.drivers import grpc_core
 from tests.conformance.fakes import write_fakes
@@ -42,7 +42,7 @@ def test_greeting_and_canary(tmp_path: Path) -> None:
     [("accepts-anything", "accepts the canary"), ("odd-canary", "nonsense"), ("other-protocol", "protocol 2")],
 )
 def test_a_driver_that_cannot_be_believed_is_refused(tmp_path: Path, mode: str, complaint: str) -> None:
-    with pytest.raises(HarnessError, match=complaint):
+    with pytest.raises(PeerMisbehaved, match=complaint):
         asyncio.run(start(tmp_path, mode))
 
 
@@ -133,6 +133,26 @@ def test_the_wheel_driver_follows_the_published_schema() -> None:
         await driver.kill()
 
     asyncio.run(main())
+
+
+def test_a_driver_that_has_misbehaved_is_not_used_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        driver = await start(tmp_path, "no-json")
+        try:
+            for _ in range(2):
+                with pytest.raises(PeerMisbehaved, match="peer fake writes a line to stdout that is no answer"):
+                    await driver.call("start_server")
+            assert not driver.alive
+            assert not await driver.reset()
+        finally:
+            await driver.kill()
+
+    asyncio.run(main())
+
+
+def test_every_command_has_a_published_answer() -> None:
+    commands = _report.schema("driver")["$defs"]["command"]["oneOf"]
+    assert _shapes.known_commands() == {entry["properties"]["command"]["const"] for entry in commands}
 
 
 def test_schemas_are_schemas() -> None:

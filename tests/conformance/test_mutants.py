@@ -15,6 +15,7 @@ from alts_conformance import HarnessError, _mutants
 
 PATCH = """Mutant: nothing at all is changed
 Cases: vectors::frames_of_the_vector_open/record=reference,vector=one-byte
+Passes: vectors::bad_frames_of_the_vector_are_refused/record=reference,vector=tag-*
 --- a/impl/alts/_record.py
 +++ b/impl/alts/_record.py
 @@ -1,3 +1,3 @@
@@ -56,7 +57,7 @@ def test_a_patch_that_does_not_apply_fails(change: tuple[str, str], complaint: s
         pass
 
 
-@pytest.mark.parametrize("line", ["Mutant", "Cases"])
+@pytest.mark.parametrize("line", ["Mutant", "Cases", "Passes"])
 def test_a_patch_without_a_header_fails(line: str) -> None:
     with pytest.raises(HarnessError, match="header"):
         _mutants.read_patch("bad", PATCH.replace(f"{line}:", "Other:"))
@@ -93,15 +94,64 @@ def test_a_mutant_is_caught(tmp_path: Path) -> None:
     assert ", 0 not well" in done.stdout
 
 
-def test_a_mutant_that_survives_fails_the_run(tmp_path: Path) -> None:
+def run_planted(folder: Path, name: str, patch: str) -> subprocess.CompletedProcess[str]:
+    """The command with one planted mutant instead of the packaged ones."""
     driver = (
         "import sys; from alts_conformance import _mutants, cli; "
-        f"_mutants.all_mutants = lambda: [_mutants.read_patch('harmless', {PATCH!r})]; "
-        f"sys.exit(cli.main(['conform', '--mutants', '--report', {str(tmp_path)!r}]))"
+        f"_mutants.all_mutants = lambda: [_mutants.read_patch({name!r}, {patch!r})]; "
+        f"sys.exit(cli.main(['conform', '--mutants', '--report', {str(folder)!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_a_mutant_that_survives_fails_the_run(tmp_path: Path) -> None:
+    done = run_planted(tmp_path, "harmless", PATCH)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "SURVIVED harmless" in done.stdout
+
+
+OLD, NEW = "-REKEY_INTERVAL = 1 << 16\n", "+REKEY_INTERVAL = 1 << 16  # as it was\n"
+DIES = OLD + "+import os, sys\n+if 'reference' in ' '.join(sys.argv):\n+    os._exit(5)\n" + OLD.replace("-", "+")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (OLD + "+REKEY_INTERVAL = 1 <<< 16\n", "the copy cannot be imported: SyntaxError"),
+        (OLD + "+REKEY_INTERVAL = no_such_name\n", "the copy cannot be imported: NameError"),
+        (DIES, "crash: peer reference ended by itself (exit code 5)"),
+    ],
+)
+def test_a_mutant_that_is_broken_through_and_through_is_not_caught(tmp_path: Path, change: str, complaint: str) -> None:
+    done = run_planted(tmp_path, "broken", PATCH.replace(OLD + NEW, change))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert complaint in done.stdout
+    assert "caught   broken" not in done.stdout
+    assert "0 caught, 0 survived, 1 unclear" in done.stdout
+
+
+def test_a_crash_that_is_asked_for_is_caught(tmp_path: Path) -> None:
+    patch = PATCH.replace("Passes:", "Expect: crash\nPasses:").replace(OLD + NEW, DIES)
+    passes = "service::two_streams_agree/handshaker=reference\n--- "
+    patch = patch[: patch.index("Passes: ")] + f"Passes: {passes}" + patch.partition("\n--- ")[2]
+    done = run_planted(tmp_path, "dies", patch)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "caught   dies" in done.stdout
+
+
+def test_an_unrelated_case_must_pass(tmp_path: Path) -> None:
+    unrelated = "Passes: vectors::frames_of_the_vector_open/record=reference,vector=client-first-frames"
+    lines = [unrelated if line.startswith("Passes: ") else line for line in PATCH.splitlines()]
+    patch = "\n".join(lines).replace("REKEY_INTERVAL = 1 << 16  # as it was", "REKEY_INTERVAL = 1") + "\n"
+    done = run_planted(tmp_path, "too-much", patch)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "client-first-frames has nothing to do with it, and does not pass" in done.stdout
+
+
+@pytest.mark.parametrize("line", ["Expect: hang", "Expext: crash"])
+def test_a_header_with_nonsense_fails(line: str) -> None:
+    with pytest.raises(HarnessError, match="broken"):
+        _mutants.read_patch("broken", PATCH.replace("Passes:", f"{line}\nPasses:"))
 
 
 def test_no_mutant_fits(tmp_path: Path) -> None:

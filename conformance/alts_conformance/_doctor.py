@@ -41,10 +41,19 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``alts doctor``."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="what stands behind each requirement: clauses, and tests, vectors, checks and cases that ran and passed",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look at everything; 0 if all that is needed is there, 1 otherwise."""
+    """Look at everything; 0 if all that is needed is there, 1 otherwise. With `--trace`: see `_trace.run`."""
+    if args.trace:
+        from . import _trace  # it loads the model and the vectors
+
+        return _trace.run(as_json=args.json)
     findings = examine()
     if args.json:
         print(json.dumps({"findings": [asdict(finding) for finding in findings]}))

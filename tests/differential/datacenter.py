@@ -294,9 +294,7 @@ class Datacenter(RuleBasedStateMachine):
     def _record(self, ticket: Any) -> None:
         if ticket.ticket:
             self.tickets.append(
-                PresentedTicket(
-                    resumption_id=ticket.resumption_id, key_epoch=ticket.key_epoch, ticket=ticket.ticket
-                )
+                PresentedTicket(resumption_id=ticket.resumption_id, key_epoch=ticket.key_epoch, ticket=ticket.ticket)
             )
             del self.tickets[:-30]
 

@@ -38,9 +38,7 @@ def randomness(name: str) -> Randomness:
 
 def settings_of(who: Chain, name: str, ciphers: Sequence[str], **changes: Any) -> EndpointSettings:
     """An end whose fresh values follow from `name`."""
-    return REALM.settings(
-        who, name, **{"handshake_ciphers": tuple(ciphers), "randomness": randomness(name), **changes}
-    )
+    return REALM.settings(who, name, **{"handshake_ciphers": tuple(ciphers), "randomness": randomness(name), **changes})
 
 
 def process(identity: str, *epochs: int, forward_secret: bool = True) -> Stores:
@@ -73,9 +71,7 @@ class Pair:
         self.count += 1
         wanted = ciphers or self.ciphers
         usual = {"target_identities": frozenset({SERVER})}
-        one = settings_of(
-            self.client_chain, f"client {self.count}", wanted, **{**usual, **changes.get("client", {})}
-        )
+        one = settings_of(self.client_chain, f"client {self.count}", wanted, **{**usual, **changes.get("client", {})})
         other = settings_of(self.server_chain, f"server {self.count}", wanted, **changes.get("server", {}))
         return Conversation(one, other, self.client, self.server)
 

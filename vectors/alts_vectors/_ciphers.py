@@ -1,4 +1,4 @@
-"""Vectors of the handshake ciphers (SPEC 7.2): whole handshakes with every term, and key shares that must be refused."""
+"""Vectors of the handshake ciphers (SPEC 7.2): every term of whole handshakes, and key shares that must be refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def generate(seed: str) -> Json:
             reason = "The first of the client's list that the server allows is taken; the server's order means nothing."
             why = Why(f"client {offered}, server {allowed}", reason, ("HS-4", "TRUST-7"), ("6.1",), ("Negotiation",))
             script.add(good, name + suffix, why)
-    bad = Group("cipher_refused", "Key shares that must be refused: low order, wrong length, no ML-KEM key, spoilt ciphertext.")
+    bad = Group("cipher_refused", "Key shares: low order, wrong length, no ML-KEM key, spoilt ciphertext.")
     for name, role, cipher, payload, error, reason, flag in _bad(realm, endpoints):
         script = Script(realm, endpoints, f"refused {SHORT[cipher]}", {})
         settings = realm.end(role, f"refused {SHORT[cipher]}", (cipher,))
@@ -79,9 +79,7 @@ _EFFECT = {
 }
 
 
-def _bad(
-    realm: Realm, endpoints: dict[str, Json]
-) -> Iterator[tuple[str, Role, str, bytes, str, str, str]]:
+def _bad(realm: Realm, endpoints: dict[str, Json]) -> Iterator[tuple[str, Role, str, bytes, str, str, str]]:
     """Name, role under test, cipher, bytes, error, what was done, flag."""
     for cipher in (PFS, KCI, HYBRID):
         first, flight = _honest(realm, cipher)
@@ -91,7 +89,9 @@ def _bad(
         answer = _wire.get(init, SERVER_SHARE)
 
         def client(new: bytes, cipher: str = cipher, first: bytes = first) -> bytes:
-            return frame("client_init", _wire.put(first, CLIENT_SHARES, _wire.join([(1, 2, cipher.encode()), (2, 2, new)])))
+            return frame(
+                "client_init", _wire.put(first, CLIENT_SHARES, _wire.join([(1, 2, cipher.encode()), (2, 2, new)]))
+            )
 
         def server(new: bytes, init: bytes = init, finished: bytes = finished) -> bytes:
             return frame("server_init", _wire.put(init, SERVER_SHARE, new)) + finished
@@ -100,8 +100,24 @@ def _bad(
         for name, number in LOW_ORDER.items() if cipher == PFS else [*LOW_ORDER.items()][2:4]:
             point = encode(number)
             what = f"an ephemeral key of low order ({name})"
-            yield f"{short}-server-{name}", "server", cipher, client(point + share[32:]), "BAD_KEY_SHARE", what, "LowOrderPoint"
-            yield f"{short}-client-{name}", "client", cipher, server(point + answer[32:]), "BAD_KEY_SHARE", what, "LowOrderPoint"
+            yield (
+                f"{short}-server-{name}",
+                "server",
+                cipher,
+                client(point + share[32:]),
+                "BAD_KEY_SHARE",
+                what,
+                "LowOrderPoint",
+            )
+            yield (
+                f"{short}-client-{name}",
+                "client",
+                cipher,
+                server(point + answer[32:]),
+                "BAD_KEY_SHARE",
+                what,
+                "LowOrderPoint",
+            )
         for name, new, back in (("short", share[:-1], answer[:-1]), ("long", share + b"x", answer + b"x")):
             what = f"a share that is one byte too {name}"
             yield f"{short}-server-{name}", "server", cipher, client(new), "ILLEGAL_PARAMETER", what, "Syntax"
@@ -118,11 +134,27 @@ def _bad(
                 "all-ones": b"\xff" * 1184,
             }.items():
                 what = f"an encapsulation key that fails the modulus check ({name})"
-                yield f"hybrid-key-{name}", "server", cipher, client(share[:32] + key), "BAD_KEY_SHARE", what, "KeyEncapsulation"
+                yield (
+                    f"hybrid-key-{name}",
+                    "server",
+                    cipher,
+                    client(share[:32] + key),
+                    "BAD_KEY_SHARE",
+                    what,
+                    "KeyEncapsulation",
+                )
             for name, at in {"first": 32, "last": len(answer) - 1}.items():
                 spoilt = answer[:at] + bytes([answer[at] ^ 1]) + answer[at + 1 :]
                 what = f"a ciphertext with its {name} byte changed"
-                yield f"hybrid-ciphertext-{name}", "client", cipher, server(spoilt), "BAD_FINISHED", what, "KeyEncapsulation"
+                yield (
+                    f"hybrid-ciphertext-{name}",
+                    "client",
+                    cipher,
+                    server(spoilt),
+                    "BAD_FINISHED",
+                    what,
+                    "KeyEncapsulation",
+                )
     first, flight = _honest(realm, STATIC)
     size = 4 + int.from_bytes(flight[:4], "little")
     extra = frame("server_init", _wire.put(flight[8:size], SERVER_SHARE, bytes(32)))
@@ -135,9 +167,6 @@ def _bad(
 def _honest(realm: Realm, cipher: str) -> tuple[bytes, bytes]:
     """ClientInit and the server's flight between the usual ends of refused cases."""
     script = Script(realm, {}, f"refused {SHORT[cipher]}", {})
-    ends = {
-        role: script.end(role, "", realm.end(role, script.name, (cipher,)))
-        for role in ("client", "server")
-    }
+    ends = {role: script.end(role, "", realm.end(role, script.name, (cipher,))) for role in ("client", "server")}
     first = ends["client"].start()
     return first[8:], ends["server"].receive(first).output

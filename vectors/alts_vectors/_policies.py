@@ -70,13 +70,17 @@ def decide(rules: Rules, issuer: str, category: int, identity: str) -> bool:
 
 def generate(seed: str) -> Json:
     """The file `policies`; nothing in it depends on the seed."""
-    tables = Group("policy", "Questions to a policy, with the answer: may this issuer issue this category for this identity?")
+    tables = Group("policy", "Questions to a policy: may this issuer issue this category for this identity?")
     for table, (rules, questions) in _QUESTIONS.items():
         for number, question in enumerate(questions, start=1):
             allowed = decide(rules, *question)
-            reason = "Some rule matches in all three." if allowed else "No rule matches in all three: denied by default."
+            reason = "Some rule matches in all three." if allowed else "No rule matches: denied by default."
             why = Why(
-                f"policy {table}, question {number}", reason, ("POLICY-1", "POLICY-3"), ("4.4", "4.10"), ("PolicyTable",)
+                f"policy {table}, question {number}",
+                reason,
+                ("POLICY-1", "POLICY-3"),
+                ("4.4", "4.10"),
+                ("PolicyTable",),
             )
             tables.add(
                 f"{table}-{number}",
@@ -89,9 +93,7 @@ def generate(seed: str) -> Json:
         assert not is_pattern(pattern), pattern
         for place, rule in (("issuer", (pattern, WORKLOAD, "**")), ("identity", ("**", WORKLOAD, pattern))):
             reason = "A policy that is read in another way than it was meant allows too much, or too little."
-            why = Why(
-                f"{place} pattern {pattern!r}"[:60], reason, ("POLICY-1",), ("4.4", "4.10"), ("PolicyTable",)
-            )
+            why = Why(f"{place} pattern {pattern!r}"[:60], reason, ("POLICY-1",), ("4.4", "4.10"), ("PolicyTable",))
             bad.add(
                 f"{place}-{number}",
                 why,
@@ -101,14 +103,16 @@ def generate(seed: str) -> Json:
     return document(
         "policies",
         "none",
-        "Policies of SPEC.md 4.10 as lists of rules, and one question to each. Categories: 1 human, 2 machine, 3 workload.",
+        "Policies of SPEC.md 4.10 as lists of rules, one question to each. Categories: 1 human, 2 machine, 3 workload.",
         [tables, bad],
     )
 
 
 def _input(rules: Rules, question: tuple[str, int, str]) -> Json:
     return {
-        "policy": [{"issuer": issuer, "category": category, "identity": identity} for issuer, category, identity in rules],
+        "policy": [
+            {"issuer": issuer, "category": category, "identity": identity} for issuer, category, identity in rules
+        ],
         "issuer": question[0],
         "category": question[1],
         "identity": question[2],

@@ -44,7 +44,9 @@ class _Maker:
         }
         return Script(self.realm, self.endpoints, name, {**both, **more})
 
-    def answer(self, name: str, why: Why, script: Script, first: bytes, mode: int, process: str = "s", **more: Any) -> None:
+    def answer(
+        self, name: str, why: Why, script: Script, first: bytes, mode: int, process: str = "s", **more: Any
+    ) -> None:
         """A server gets a ClientInit and answers in a mode."""
         script.count += 1
         settings = script.settings("server", (STATIC,), more)
@@ -110,9 +112,7 @@ def _chains(make: _Maker) -> None:
     script = make.script("both-make-tickets")
     for mode in ("full", "client_ticket", "client_ticket"):
         script.connect("c", "s", (STATIC,), mode)
-    why = Why(
-        "both ends make tickets", "The client's ticket wins.", ("RES-3", "RES-4"), ("12.1", "12.3"), ("Honest",)
-    )
+    why = Why("both ends make tickets", "The client's ticket wins.", ("RES-3", "RES-4"), ("12.1", "12.3"), ("Honest",))
     script.add(make.good, "both-make-tickets", why)
     for mode, process in (("client_ticket", "server"), ("server_ticket", "client")):
         role: Role = "server" if process == "server" else "client"
@@ -121,7 +121,9 @@ def _chains(make: _Maker) -> None:
         script.connect(*(("c", "replica") if role == "server" else ("replica", "s")), (STATIC,), mode)
         reason = "It has the resumption key and never saw the first session: that is what tickets are for."
         name = f"replica-{mode.replace('_', '-')}"
-        script.add(make.good, name, Why(f"a replica of the {role}", reason, ("RES-5", "CRED-3", "ISSUE-9"), _SPEC, ("Honest",)))
+        script.add(
+            make.good, name, Why(f"a replica of the {role}", reason, ("RES-5", "CRED-3", "ISSUE-9"), _SPEC, ("Honest",))
+        )
     rotated = make.realm.process("server", 1, 2)
     script = make.script("rotated", "client_ticket", replica=rotated)
     for process, mode in (("s", "full"), ("replica", "client_ticket"), ("replica", "client_ticket")):
@@ -265,7 +267,9 @@ def _refusals(make: _Maker) -> None:
         script, flight = attached("attached-unused", replica=make.realm.process("client", 1))
         why = Why(f"an attached ticket, {name.replace('-', ' ')}", reason, ids, ("12.6", "12.8"), flag)
         acts = [start, ("receive", flight)]
-        make.refuse(f"attached-{name}", why, script, "client", acts, "TICKET_REFUSED", process="replica", changes=changes)
+        make.refuse(
+            f"attached-{name}", why, script, "client", acts, "TICKET_REFUSED", process="replica", changes=changes
+        )
     script, flight = attached("attached-forged", replica=make.realm.process("client", 1))
     size = 4 + int.from_bytes(flight[:4], "little")
     init, rest = flight[8:size], flight[size:]
@@ -286,7 +290,9 @@ def _refusals(make: _Maker) -> None:
         ("12.7",),
         flag,
     )
-    make.refuse("attached-replayed", why, script, "client", [start, ("receive", flight)], "BAD_FINISHED", process="replica")
+    make.refuse(
+        "attached-replayed", why, script, "client", [start, ("receive", flight)], "BAD_FINISHED", process="replica"
+    )
     elsewhere = make.script("replayed-elsewhere-finished", "client_ticket", replica=make.realm.process("server", 1))
     elsewhere.connect("c", "s", (STATIC,), "full")
     elsewhere.connect("c", "s", (STATIC,), "client_ticket")

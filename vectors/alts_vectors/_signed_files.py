@@ -122,7 +122,10 @@ def _revocations(world: World) -> Group:
         "empty": ([], "Nothing is revoked: eight streams of nothing."),
         "one": ([_W | 0x10000], "One ID; the first gap is counted from zero."),
         "run": ([_W | number for number in range(70000, 70040)], "Gaps of one."),
-        "ends": ([1 << 56, (2 << 56) - 1, 2 << 56, (3 << 56) - 1, 3 << 56, (4 << 56) - 1], "First and last of each category."),
+        "ends": (
+            [1 << 56, (2 << 56) - 1, 2 << 56, (3 << 56) - 1, 3 << 56, (4 << 56) - 1],
+            "First and last of each category.",
+        ),
         "every-byte": (
             [_W | 1, _W | 0x100, _W | 0x10000, _W | 0x1000000, _W | 1 << 32, _W | 1 << 40, _W | 1 << 48],
             "Every plane but the top one has something to tell apart.",
@@ -151,7 +154,14 @@ def _fixed(data: bytes) -> bytes:
 
 
 def _add_revocations(
-    group: Group, name: str, reason: str, writer: _Writer, data: bytes, ids: list[int], sequence: int = 7, issued: int = NOW
+    group: Group,
+    name: str,
+    reason: str,
+    writer: _Writer,
+    data: bytes,
+    ids: list[int],
+    sequence: int = 7,
+    issued: int = NOW,
 ) -> None:
     why = Why(f"a revocation file: {name}", reason, ("REVOKE-3", "REVOKE-6", "REVOKE-7"), ("13.2", "13.3"), ("Honest",))
     group.add(
@@ -186,8 +196,16 @@ def _envelope(writer: _Writer, body: bytes, counts: Sequence[int]) -> dict[str, 
         "body-longer": (good + b"\x00", "damaged", "Something follows."),
         "body-changed": (good[:-1] + bytes([good[-1] ^ 1]), "damaged", "The body is not the one that was signed."),
         "header-changed": (good[:14] + bytes([good[14] ^ 1]) + good[15:], "bad signature", "Another issue time."),
-        "sequence-changed": (good[:27] + bytes([good[27] ^ 1]) + good[28:], "bad signature", "Another sequence number."),
-        "signature-changed": (good[:124] + bytes([good[124] ^ 1]) + good[125:], "bad signature", "The signature itself."),
+        "sequence-changed": (
+            good[:27] + bytes([good[27] ^ 1]) + good[28:],
+            "bad signature",
+            "Another sequence number.",
+        ),
+        "signature-changed": (
+            good[:124] + bytes([good[124] ^ 1]) + good[125:],
+            "bad signature",
+            "The signature itself.",
+        ),
         "signature-zero": (good[:124] + bytes(64) + good[188:], "bad signature", "No signature."),
         "context": (
             writer.file(body, counts, context=CONTEXTS[other_kind]),
@@ -203,7 +221,11 @@ def _envelope(writer: _Writer, body: bytes, counts: Sequence[int]) -> dict[str, 
         "format-2": (writer.file(body, counts, format=2), "damaged", "A later format."),
         "sequence-0": (writer.file(body, counts, sequence=0), "damaged", "Sequence numbers begin with 1."),
         "digest": (writer.file(body, counts, digest=bytes(32)), "damaged", "The digest in the header is another."),
-        "size-too-small": (writer.file(body, counts, size=len(body) - 1), "damaged", "The size in the header is another."),
+        "size-too-small": (
+            writer.file(body, counts, size=len(body) - 1),
+            "damaged",
+            "The size in the header is another.",
+        ),
     }
 
 
@@ -243,10 +265,14 @@ def _bad_revocations(world: World) -> Group:
         "body-empty": (b"", counts, "No body."),
     }
     cases = _envelope(writer, body_of(ids), counts)
-    cases |= {name: (writer.file(body, many), "damaged", reason) for name, (body, many, reason) in signed_bodies.items()}
+    cases |= {
+        name: (writer.file(body, many), "damaged", reason) for name, (body, many, reason) in signed_bodies.items()
+    }
     for name, (data, refused, reason) in cases.items():
         flag = "FileForm" if refused == "damaged" else "FileSignature"
-        why = Why(f"a revocation file: {name.replace('-', ' ')}", reason, ("REVOKE-6", "REVOKE-7"), ("13.2", "13.3"), (flag,))
+        why = Why(
+            f"a revocation file: {name.replace('-', ' ')}", reason, ("REVOKE-6", "REVOKE-7"), ("13.2", "13.3"), (flag,)
+        )
         group.add(name, why, input=writer.input(data), result={"verdict": "invalid", "refused": refused})
     return group
 
@@ -282,7 +308,10 @@ def _bad_policies(world: World) -> Group:
     text = good.decode("ascii")
     bodies = {
         "blank": (text.replace(":", ": ", 1), "White space."),
-        "key-order": (text.replace('"deployment":"production","format":1', '"format":1,"deployment":"production"'), "Another order."),
+        "key-order": (
+            text.replace('"deployment":"production","format":1', '"format":1,"deployment":"production"'),
+            "Another order.",
+        ),
         "extra-key": (text.replace('"format":1', '"format":1,"more":1'), "A key that nobody knows."),
         "format-2": (text.replace('"format":1', '"format":2'), "A later format."),
         "format-missing": (text.replace('"format":1,', ""), "No format."),

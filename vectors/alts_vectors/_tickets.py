@@ -1,4 +1,4 @@
-"""Vectors of tickets (SPEC 12.2, 12.3): secret, key, associated data, plaintext, ticket; and tickets that must not open."""
+"""Vectors of tickets (SPEC 12.2, 12.3): every value up to the ticket, and tickets that must not open."""
 
 from __future__ import annotations
 
@@ -148,7 +148,11 @@ def _sealed(world: World) -> Group:
         "chain": ("server", (1,), {"created": NOW + 172000, "full": NOW}, "The last full handshake was long ago."),
     }
     for name, (maker, epochs, changes, reason) in cases.items():
-        resumption, contents, salt = _keys(world, *epochs), _contents(world, maker, **changes), world.derive(f"salt {name}")
+        resumption, contents, salt = (
+            _keys(world, *epochs),
+            _contents(world, maker, **changes),
+            world.derive(f"salt {name}"),
+        )
         values = seal(resumption, contents, salt)
         ticket = values.pop("ticket")
         group.add(

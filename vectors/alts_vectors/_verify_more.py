@@ -36,7 +36,9 @@ _MODES = {b"\x01": "full", b"\x02": "client_ticket", b"\x03": "server_ticket"}
 _Processes = dict[str, ProcessUnderTest]
 
 
-def _end(target: ImplementationUnderTest, processes: _Processes, name: str, role: RoleName, settings: EndpointSettings) -> EndpointUnderTest:
+def _end(
+    target: ImplementationUnderTest, processes: _Processes, name: str, role: RoleName, settings: EndpointSettings
+) -> EndpointUnderTest:
     return processes[name].endpoint(role, settings) if name else target.endpoint(role, settings)
 
 
@@ -68,14 +70,15 @@ def _sequence(case: Json, target: ImplementationUnderTest, document: Json) -> No
     _connections(case, target, document)
     given = case["input"]
     secrets: dict[bytes, str] = {}
-    for index, (connection, values) in enumerate(zip(given["connections"], case["intermediate"]["connections"], strict=True)):
+    for index, (connection, values) in enumerate(
+        zip(given["connections"], case["intermediate"]["connections"], strict=True)
+    ):
         ends: dict[RoleName, EndpointSettings] = {
             role: _settings.from_json(document["endpoints"][connection[role]]) for role in _ROLES
         }
-        for role in _ROLES:
-            for move in connection["moves"]:
-                if move["action"] != "send":
-                    _same("plaintext of a handshake message", "", move["plaintext"])
+        for move in connection["moves"]:
+            if move["action"] != "send":
+                _same("plaintext of a handshake message", "", move["plaintext"])
         inits = bytes.fromhex(values["clientInit"]), bytes.fromhex(values["serverInit"])
         wires = [bytes.fromhex(move["wire"]) for move in connection["moves"]]
         _same("clientInit on the wire", wires[0][8:], inits[0])
@@ -89,7 +92,11 @@ def _sequence(case: Json, target: ImplementationUnderTest, document: Json) -> No
             if name == "secret":
                 if found[name] not in secrets:
                     raise Mismatch("secret: of no ticket of an earlier connection")
-                _same("maker of the ticket", {"client_ticket": "server", "server_ticket": "client"}[chosen["mode"]], secrets.pop(found[name]))
+                _same(
+                    "maker of the ticket",
+                    {"client_ticket": "server", "server_ticket": "client"}[chosen["mode"]],
+                    secrets.pop(found[name]),
+                )
             else:
                 _same(f"term {name}", found[name], value)
         _same("keyMaterial", bytes.fromhex(values["keyMaterial"]), b"".join(found.values()))
@@ -164,7 +171,11 @@ def _public(private_key: bytes, target: ImplementationUnderTest) -> bytes:
 
 
 def _tickets(
-    given: Json, connection: Json, values: Json, ends: Mapping[RoleName, EndpointSettings], target: ImplementationUnderTest
+    given: Json,
+    connection: Json,
+    values: Json,
+    ends: Mapping[RoleName, EndpointSettings],
+    target: ImplementationUnderTest,
 ) -> None:
     for role in _ROLES:
         if role not in values["tickets"]:
@@ -180,7 +191,11 @@ def _tickets(
 def _inside(part: Mapping[str, bytes], resumption: ResumptionSettings, maker: RoleName, identity: str) -> None:
     """Key, associated data and plaintext of a ticket, by RFC 5869 and AES-GCM."""
     epoch, resumption_key = max(resumption.keys)
-    _same("key of a ticket", part["key"], hkdf_expand(hkdf_extract(part["salt"], resumption_key), b"openalts v1 ticket key", 32))
+    _same(
+        "key of a ticket",
+        part["key"],
+        hkdf_expand(hkdf_extract(part["salt"], resumption_key), b"openalts v1 ticket key", 32),
+    )
     names = (maker.encode(), identity.encode(), resumption.resumption_id)
     aad = b"openalts v1 ticket" + b"".join(len(name).to_bytes(2, "big") + name for name in names)
     _same("aad of a ticket", part["aad"], aad + epoch.to_bytes(8, "big") + b"\x01")
@@ -214,7 +229,9 @@ def _answer(case: Json, target: ImplementationUnderTest, document: Json) -> None
 
 
 def _ticket_secret(case: Json, target: ImplementationUnderTest, _: Json) -> None:
-    _same("secret", _hex(case, "result", "secret"), target.ticket_secret(_hex(case, "input", "R"), case["input"]["maker"]))
+    _same(
+        "secret", _hex(case, "result", "secret"), target.ticket_secret(_hex(case, "input", "R"), case["input"]["maker"])
+    )
 
 
 def _party(data: Json) -> TicketParty:
@@ -232,7 +249,8 @@ def _party(data: Json) -> TicketParty:
 
 def _resumption(given: Json) -> ResumptionSettings:
     return ResumptionSettings(
-        bytes.fromhex(given["resumptionId"]), tuple((int(epoch), bytes.fromhex(key)) for epoch, key in given["keys"].items())
+        bytes.fromhex(given["resumptionId"]),
+        tuple((int(epoch), bytes.fromhex(key)) for epoch, key in given["keys"].items()),
     )
 
 
@@ -251,7 +269,11 @@ def _ticket(case: Json, target: ImplementationUnderTest, _: Json) -> None:
     _same("ticket", ticket, target.seal_ticket(resumption, given["maker"], text, salt))
     epoch = max(resumption.keys)[0]
     identity = text.maker.identity
-    _same("opened ticket", text, target.open_ticket(resumption, given["maker"], identity, resumption.resumption_id, epoch, ticket))
+    _same(
+        "opened ticket",
+        text,
+        target.open_ticket(resumption, given["maker"], identity, resumption.resumption_id, epoch, ticket),
+    )
     values = {name: bytes.fromhex(value) for name, value in case["intermediate"].items()}
     _inside({**values, "salt": salt, "ticket": ticket}, resumption, given["maker"], identity)
 

@@ -19,7 +19,7 @@ REQUIREMENTS = (
 
 @pytest.mark.req(*REQUIREMENTS)
 @pytest.mark.timeout(600)
-class TestDatacenter(datacenter.Datacenter.TestCase):  # type: ignore[name-defined, misc]  # made by Hypothesis
+class TestDatacenter(datacenter.Datacenter.TestCase):  # type: ignore[misc, valid-type]  # made by Hypothesis
     """New steps in every run, unless the profile says otherwise."""
 
     settings = settings(max_examples=12, stateful_step_count=datacenter.STEPS_PER_RUN)

@@ -156,7 +156,7 @@ def test_what_is_believed_today_decides(where: str, mode: str, changes: dict[str
     """Whatever comes of it - a full handshake, or none - comes of it at both, byte for byte."""
     pair = (without_client_keys if mode == "client_ticket" else without_server_keys)(STATIC)
     pair.connect()
-    talk = pair.talk(**{where: changes})
+    talk = pair.talk(client=changes) if where == "client" else pair.talk(server=changes)
     _, flight, _ = talk.handshake()
     resumed = talk.client.state == "OPEN" and server_flight_of(flight)[0].mode != MODE_FULL
     assert not resumed

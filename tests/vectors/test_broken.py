@@ -129,7 +129,8 @@ def failed_cases(tmp_path: Path, change: Break | None) -> set[str]:
         source = path.read_text(encoding="utf-8")
         assert source.count(change.old) == 1, f"{change.old!r} is not once in {change.file}"
         path.write_text(source.replace(change.old, change.new), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = os.pathsep.join([str(copy), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", _VERIFY, str(copy)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr[-2000:]

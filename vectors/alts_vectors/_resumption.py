@@ -105,7 +105,7 @@ def _chains(make: _Maker) -> None:
             script.connect("c", "s", (cipher,), mode)
             script.connect("c", "s", (cipher,), mode)
             reason = "R of each session leads to the next: R, R', R''. Every secret of every session is fresh."
-            ids = ("RES-1", "RES-2", "RES-3" if mode == "server_ticket" else "RES-4", "RES-6")
+            ids: tuple[str, ...] = ("RES-1", "RES-2", "RES-3" if mode == "server_ticket" else "RES-4", "RES-6")
             ids += ("HS-10",) if cipher != STATIC else ()
             spec = ("12.1", "12.2", "12.3", "12.4", "7.2")
             script.add(make.good, name, Why(f"{cipher}, three sessions, {mode}", reason, ids, spec, ("Honest",)))

@@ -118,8 +118,7 @@ class Script:
             "client": self.settings("client", ciphers, at_client or {}),
             "server": self.settings("server", allowed or ciphers, at_server or {}),
         }
-        ends = {role: self.end(role, name, settings[role]) for role, name in (("client", client), ("server", server))}
-        one, other = ends["client"], ends["server"]
+        one, other = self.end("client", client, settings["client"]), self.end("server", server, settings["server"])
         moves = [Move("client", "start", one.start())]
         step = other.receive(moves[0].wire)
         assert failed_of(step.events) is None, (self.name, step.events)

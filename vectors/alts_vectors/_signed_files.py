@@ -42,7 +42,8 @@ def signed(magic: bytes, body: bytes, seed: bytes, counts: Sequence[int], **othe
         )
     )
     assert len(packed) == 124
-    return packed + other.get("signature", ed25519_sign(seed, other.get("context", CONTEXTS[magic]) + packed)) + body
+    signature: bytes = other.get("signature", ed25519_sign(seed, other.get("context", CONTEXTS[magic]) + packed))
+    return packed + signature + body
 
 
 def stream(data: bytes) -> bytes:

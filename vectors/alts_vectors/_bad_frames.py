@@ -93,10 +93,11 @@ def _out_of_order(honest: Honest) -> Iterator[Refusal]:
         for symbol, data in inputs(honest, role).items():
             if reaction(role, state, symbol) != "violation":
                 continue
+            early = role == "server" and state != "OPEN" and symbol == "data"  # there is no mode with early data
             why = Why(
                 f"{role} in {state} gets {symbol}",
                 "A good frame at the wrong time: whoever takes it can be led around a step of the handshake.",
-                STATE_IDS,
+                (*STATE_IDS, "HS-12", "TRADE-5") if early else STATE_IDS,
                 ("2.3", "3.3") if state != "OPEN" else ("2.3", "3.4"),
                 ("StateMachine",),
             )

@@ -63,7 +63,7 @@ def _valid(world: World) -> Group:
         ends = [end for end in (view.not_after, view.master.not_after) if end]
         group.add(
             name,
-            Why(name.replace("-", " "), reason, ("TRUST-1", "CRED-1", "CRED-2"), (spec,), ("Honest",)),
+            Why(name.replace("-", " "), reason, ("TRUST-1", "CRED-1", "CRED-2", "ISSUE-4"), (spec,), ("Honest",)),
             input={"certificate": certificate.hex(), "peerRole": role, "verifier": _verifier_json(verifier)},
             result={
                 "verdict": "valid",

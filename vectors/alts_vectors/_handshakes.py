@@ -145,7 +145,12 @@ def generate(seed: str) -> Json:
             },
         )
 
-    add("default", "the usual ends", "The base case; whoever differs anywhere can talk to nobody.")
+    add(
+        "default",
+        "the usual ends",
+        "The base case; whoever differs anywhere can talk to nobody. Both identities are there to read (not a goal).",
+        requirements=(*HONEST, "HS-11", "TRADE-3"),
+    )
     _deliveries(add)
     _negotiations(world, add)
     _parties(world, add)

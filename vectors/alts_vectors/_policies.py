@@ -54,6 +54,13 @@ _QUESTIONS: dict[str, tuple[Rules, tuple[tuple[str, int, str], ...]]] = {
             ("a/b/c/d", HUMAN, "a/x/y/z"),
         ),
     ),
+    "deployments": (
+        (("prod/cluster-master", WORKLOAD, "service-frontend-prod"),),
+        (
+            ("prod/cluster-master", WORKLOAD, "service-frontend-prod"),
+            ("prod/cluster-master", WORKLOAD, "service-frontend-dev"),
+        ),
+    ),
     "literal-characters": (
         (("a.b", HUMAN, "x-y_z@w/..."),),
         (("a.b", HUMAN, "x-y_z@w/..."), ("aXb", HUMAN, "x-y_z@w/..."), ("a.b", HUMAN, "x-y_z@w/abc")),
@@ -78,7 +85,7 @@ def generate(seed: str) -> Json:
             why = Why(
                 f"policy {table}, question {number}",
                 reason,
-                ("POLICY-1", "POLICY-3"),
+                ("POLICY-1", "POLICY-3", *(["TRUST-4"] if table == "deployments" else [])),
                 ("4.4", "4.10"),
                 ("PolicyTable",),
             )

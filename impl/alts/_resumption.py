@@ -122,6 +122,7 @@ class Resumer:
         self._keys = resumption.keys
         self._peer_role = Role.SERVER if role is Role.CLIENT else Role.CLIENT
         self._peer_resumption_id = b""
+        self._named = False  # whether ClientInit named the own IDR
         self.offered: HeldTicket | None = None
 
     def offer(self, message: ClientInit) -> None:
@@ -131,13 +132,18 @@ class Resumer:
         is sent (RES-7).
         """
         own, now = self._configuration, self._now()
-        if self._keys is not None:
+        self._named = self._keys is not None and any(cipher != X25519_KCI_SHA256 for cipher in own.handshake_ciphers)
+        if self._keys is not None and self._named:
             message.resumption_id = self._keys.resumption_id
             message.ticket_key_epochs.extend(self._keys.epochs)
         self.offered = self._resumption.cache.take(
             own.target_identities,
             now,
-            lambda held: held.session.handshake_cipher in own.handshake_ciphers and self._usable(held.session, now),
+            lambda held: (
+                held.maker is Role.SERVER
+                and held.session.handshake_cipher in own.handshake_ciphers
+                and self._usable(held.session, now)
+            ),
         )
         if self.offered is not None:
             message.ticket.CopyFrom(presented(self.offered))
@@ -148,9 +154,9 @@ class Resumer:
         The certificate in a ClientInit that is resumed is parsed and not verified: identity and category are compared
         with the ticket, and nothing of it reaches the application.
         """
+        self._peer_resumption_id = message.resumption_id
         if cipher == X25519_KCI_SHA256:
             return "full", None, None
-        self._peer_resumption_id = message.resumption_id
         body = parse_certificate(message.certificate).body
         claimed = body.identity, int(body.category)
         if message.HasField("ticket"):
@@ -164,7 +170,8 @@ class Resumer:
             (claimed[0],),
             now,
             lambda held: (
-                held.resumption_id == message.resumption_id
+                held.maker is Role.CLIENT
+                and held.resumption_id == message.resumption_id
                 and held.key_epoch in epochs
                 and held.session.handshake_cipher == cipher
                 and held.session.peer.category == claimed[1]
@@ -186,7 +193,7 @@ class Resumer:
                 raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no such ticket was offered")
             return self.offered.session
         ticket = message.ticket
-        known = self._keys is not None and ticket.resumption_id == self._keys.resumption_id
+        known = self._named and self._keys is not None and ticket.resumption_id == self._keys.resumption_id
         if not known or cipher == X25519_KCI_SHA256:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no ticket may be attached")
         session = self._accept(ticket, cipher, None)
@@ -224,7 +231,7 @@ class Resumer:
             return
         session = session.with_secret(ticket_secret(secrets, self._peer_role))
         self._resumption.cache.put(
-            HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime)
+            HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime, self._peer_role)
         )
 
     def _accept(self, ticket: PresentedTicket, cipher: str, claimed: tuple[str, int] | None) -> Session | None:

@@ -103,6 +103,8 @@ class HeldTicket:
     ticket: bytes = field(repr=False)
     session: Session
     expires: int
+    maker: Role
+    """Who can open it: a server-made ticket goes into ClientInit, a client-made one into ServerInit."""
 
 
 def _prefixed(data: bytes) -> bytes:
@@ -259,15 +261,17 @@ class UsedSecretsInMemory:
     def __init__(self, capacity: int = 65536) -> None:
         self._capacity = capacity
         self._used: dict[bytes, int] = {}
+        self._forgotten = 0  # secrets that expired before this were dropped; a clock set back does not revive them
         self._lock = threading.Lock()
 
     def first_use(self, secret: bytes, expires: int, now: int) -> bool:
         """See `UsedSecrets`; secrets are kept as their SHA-256."""
         name = hashlib.sha256(secret).digest()
         with self._lock:
-            if name in self._used:
+            if name in self._used or expires <= self._forgotten:
                 return False
             if len(self._used) >= self._capacity:
+                self._forgotten = max(self._forgotten, now)
                 self._used = {kept: end for kept, end in self._used.items() if end > now}
                 if len(self._used) >= self._capacity:
                     return False

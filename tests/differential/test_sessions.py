@@ -16,7 +16,7 @@ from alts_model.messages import MODE_CLIENT_TICKET, MODE_FULL, MODE_SERVER_TICKE
 from alts_schema import handshake_pb2
 from alts_vectors._world import CLIENT, NOW, SERVER, WORKLOAD
 from alts_vectors._x25519 import LOW_ORDER, encode
-from tests.differential.lockstep import Difference, Seen, split_flight
+from tests.differential.lockstep import Seen, split_flight
 from tests.differential.mutations import mutations
 from tests.differential.sessions import (
     CIPHERS,
@@ -55,17 +55,11 @@ def test_a_full_handshake_with_each_cipher(cipher: str) -> None:
 
 
 @pytest.mark.req("TRADE-2", "RES-8")
-@pytest.mark.xfail(
-    strict=True, raises=Difference, reason="alts names its resumption ID though none of its ciphers makes tickets"
-)
 def test_a_client_that_can_make_no_ticket_names_no_resumption_id() -> None:
     Pair((KCI,)).connect()
 
 
 @pytest.mark.req("RES-4", "RES-8")
-@pytest.mark.xfail(
-    strict=True, raises=Difference, reason="alts sends a client-made ticket as if it were one that the server made"
-)
 def test_one_cache_for_both_roles_of_a_process_presents_what_the_server_made() -> None:
     """The ticket was made by the peer in the role of a client: only attached to a ServerInit can it be of use."""
     pair = Pair((STATIC,))
@@ -368,6 +362,5 @@ def test_a_ticket_that_nobody_can_open_is_kept_all_the_same(cipher: str) -> None
 
 
 @pytest.mark.req("TRADE-2", "HS-9")
-@pytest.mark.xfail(strict=True, raises=Difference, reason="alts forgets the IDR of ClientInit with this cipher")
 def test_a_ticket_that_comes_with_the_cipher_against_impersonation_is_ignored() -> None:
     assert answer_with_a_ticket(KCI, None)[0][0] == "completed"

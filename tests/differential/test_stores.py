@@ -35,7 +35,7 @@ def test_memories_of_used_secrets_answer_alike(capacity: int, uses: list[tuple[b
 def ticket(number: int, identity: str, idr: int, expires: int) -> alts.HeldTicket:
     peer = alts.Peer(identity, alts.Category.WORKLOAD, "issuer", "", (1, 2), 0, bytes(32), bytes(32))
     session = alts.Session(bytes(32), peer, peer, "X25519_STATIC_SHA256", 0, 0)
-    return alts.HeldTicket(bytes([idr]) * 16, 1, number.to_bytes(4, "big"), session, expires)
+    return alts.HeldTicket(bytes([idr]) * 16, 1, number.to_bytes(4, "big"), session, expires, alts.Role.SERVER)
 
 
 @pytest.mark.req("RES-7", "RES-8")

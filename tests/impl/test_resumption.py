@@ -288,7 +288,8 @@ def test_a_reflected_ticket_resumes_nothing() -> None:
     made = resumption(same).cache.take({SERVER}, world.now)
     assert made is not None
     resumption(world.server).cache.take({SERVER}, world.now)
-    resumption(world.server).cache.put(made)  # as if the reflection had been believed
+    reflected = dataclasses.replace(made, maker=Role.CLIENT)
+    resumption(world.server).cache.put(reflected)  # as if the reflection had been believed
     at_client, _ = world.run(client=dataclasses.replace(same, resumption=Resumption(keys)))
     assert code(at_client) is ErrorCode.TICKET_REFUSED
 

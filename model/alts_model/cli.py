@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from alts_model.attacker import BOUNDS
 from alts_model.check import CheckResult, repository, run_checks
 from alts_model.diagram import FORMATS, page
-from alts_model.explorer import BOUNDS, Result, explore
+from alts_model.exploration import explore, reflections, search
+from alts_model.nodes import Result
 from alts_model.properties import PROPERTIES
 from alts_model.scenario import scenarios
+from alts_model.searches import SEARCHES, family
 from alts_model.tables import TABLES
 from alts_model.weakening import CHECKS, UNKNOWN_KEY_SHARE
 
@@ -42,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=sorted(PROPERTIES),
         metavar="NAME",
         help="look at this property only; may be repeated",
+    )
+    look.add_argument(
+        "--search",
+        choices=["handshake", *SEARCHES, "reflection", "all"],
+        default="handshake",
+        help="what to search: the handshake (default), its ciphers and what leaks, resumption, reflected tickets",
     )
     look.add_argument("--all-twins", action="store_true", help="also explore without each check in turn")
     look.add_argument("--list", action="store_true", help="list the checks that can be left out, and stop")
@@ -118,6 +127,37 @@ class _Report:
             notes = [CHECKS[name].note for name in sorted(without) if CHECKS[name].note]
             self.say("  the explorer does not see this removal" + "".join(f": {note}" for note in notes))
 
+    def family(self, name: str) -> None:
+        """The scenarios about ciphers or resumption, each of which says what must be found."""
+        self.say(f"\n{name}")
+        for scenario in family(name):
+            self.say(f"  {scenario.text}")
+            result = search(scenario)
+            self._show(result)
+            found = None if result.violation is None else result.violation.name
+            vacuous = [] if found else sorted({"ClientCompletes", "ServerCompletes", "delivered"} - result.reached)
+            self.runs.append(_json(result, vacuous))
+            if vacuous:
+                self.say(f"  FAILED: never reached between honest sessions: {', '.join(vacuous)}")
+                self.code = HARNESS
+            if found != scenario.violated:
+                expected = "no attack" if scenario.violated is None else f"an attack on {scenario.violated}"
+                self.say(f"  UNEXPECTED: {expected} was expected")
+                self.code = max(self.code, FINDINGS)
+            elif found:
+                self.say("  as expected: a trade-off or a stolen key, shown and not hidden")
+
+    def reflections(self) -> None:
+        """A ticket reflected, with none of six checks and with each alone."""
+        self.say("\nreflected tickets: authentication without all six checks, then with one of them")
+        for kept, result in reflections():
+            self.say(f"  with {kept} ({CHECKS[kept].text}) alone" if kept else "  with none of them")
+            self._show(result)
+            self.runs.append(_json(result, []))
+            if (result.violation is None) != bool(kept):
+                self.say("  UNEXPECTED")
+                self.code = max(self.code, FINDINGS)
+
     def _show(self, result: Result) -> None:
         self.say(
             f"  {result.scenario}: {result.states} states, {result.transitions} transitions, {result.refused} messages "
@@ -133,6 +173,9 @@ def _explore(args: argparse.Namespace) -> int:
     if args.all_twins and (args.without or args.property):
         print("--all-twins goes with neither --without nor --property", file=sys.stderr)
         return USAGE
+    if args.search != "handshake" and (args.all_twins or args.without or args.property or args.sessions != 2):
+        print("--search goes with none of --all-twins, --without, --property, --sessions", file=sys.stderr)
+        return USAGE
     report = _Report(args.sessions, quiet=args.json)
     properties = frozenset(args.property) or PROPERTIES
     without = frozenset(args.without)
@@ -140,7 +183,9 @@ def _explore(args: argparse.Namespace) -> int:
     for scenario in scenarios(args.sessions):
         report.say(f"  {scenario.name}: {scenario.text}")
     report.say("\n".join(f"  {line}" for line in BOUNDS.splitlines()))
-    if not args.all_twins:
+    if args.search not in ("handshake", "all"):
+        pass
+    elif not args.all_twins:
         report.say("\nThe protocol" if not without else "")
         report.search(without, properties, _expected(without, properties, args.sessions))
     else:
@@ -151,6 +196,11 @@ def _explore(args: argparse.Namespace) -> int:
             report.search(one, properties, _expected(one, properties, args.sessions))
         pair = frozenset({"unknown key share"})
         report.search(UNKNOWN_KEY_SHARE, pair, _expected(UNKNOWN_KEY_SHARE, pair, args.sessions))
+    for name in SEARCHES:
+        if args.search in (name, "all"):
+            report.family(name)
+    if args.search in ("reflection", "all"):
+        report.reflections()
     if args.json:
         document = {"sessions": args.sessions, "bounds": BOUNDS.splitlines(), "runs": report.runs, "exit": report.code}
         print(json.dumps(document, indent=2))

@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from itertools import product
 
-from alts_model.attacker import BOUNDS as BOUNDS
 from alts_model.attacker import Attacker, Seen
 from alts_model.connection import Local, Outcome
-from alts_model.knowledge import Knowledge
 from alts_model.messages import MODE_FULL, MODE_NAMES, Finished, present
+from alts_model.nodes import LEAK as LEAK
+from alts_model.nodes import Move as Move
+from alts_model.nodes import Node, Taken
+from alts_model.nodes import Result as Result
 from alts_model.processes import Processes
 from alts_model.properties import (
     PROPERTIES,
@@ -32,77 +33,12 @@ from alts_model.properties import (
     delivers,
     payload_of,
 )
-from alts_model.scenario import HONEST, Scenario, SessionPlan, World, acceptable, scenarios
+from alts_model.scenario import HONEST, Scenario, SessionPlan, World, acceptable
 from alts_model.stores import Resumption
 from alts_model.tables import Role
 from alts_model.terms import Term, name
 from alts_model.trace import describe
 from alts_model.weakening import WeakMachine
-
-Deliveries = tuple[tuple[str, Term | None], ...]
-
-LEAK = -1
-"""The session of the move that hands keys to the attacker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Inputs for one session, given together; or the leak."""
-
-    session: int
-    inputs: Deliveries
-
-
-@dataclass(frozen=True, eq=False)
-class Node:
-    """One global state; `before` and `outputs` are what the attacker knew before it and has learnt by it."""
-
-    locals: tuple[Local[Term], ...]
-    processes: Processes
-    before: Knowledge
-    outputs: tuple[Term, ...]
-    made: tuple[Made, ...]
-    moves: tuple[Move, ...]
-    leaked: bool = False
-
-    @cached_property
-    def knowledge(self) -> Knowledge:
-        """What the attacker knows now."""
-        return self.before.extended(self.outputs)
-
-    def key(self) -> object:
-        """What tells states apart."""
-        locals_ = tuple((local.state, local.client_init, local.server_init, local.tickets) for local in self.locals)
-        return locals_, self.processes.key(), self.leaked
-
-
-@dataclass(slots=True)
-class Result:
-    """What a search has found and how far it looked. `trace` is empty if there is no violation.
-
-    `states` are distinct, `transitions` lead to them, `refused` messages were built and had no effect. `reached` are
-    the claims that honest sessions made with honest peers, the modes that they completed in, and `delivered` for a
-    payload between two of them. `answered twice`: two servers have answered one ticket.
-    """
-
-    scenario: str
-    without: tuple[str, ...]
-    states: int = 0
-    transitions: int = 0
-    refused: int = 0
-    message_depth: int = 0
-    seconds: float = 0.0
-    reached: set[str] = field(default_factory=set)
-    violation: Violation | None = None
-    trace: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What one input leads to."""
-
-    outcome: Outcome[Term]
-    processes: Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +47,7 @@ class _Choice:
 
     kind: object
     payload: Term
-    step: _Step
+    step: Taken
     shared: Term
 
 
@@ -151,6 +87,7 @@ class Explorer:
                 accepted[key] = tuple(certificate for certificate in found if certificate not in old)
         self._certificates = [accepted[plan.targets, plan.role, plan.late] for plan in self.plans]
         self._refused_certificates = [len(candidates) - len(found) for found in self._certificates]
+        self._junk = Finished(self.world.junk, self.world.junk)
         self._finished_messages: dict[object, tuple[Term, ...]] = {}
         self._seen: dict[Seen, Seen] = {}
         self._payloads: dict[object, tuple[tuple[bool, bytes, Term], ...]] = {}
@@ -196,17 +133,17 @@ class Explorer:
             local, processes = step.outcome.local, step.processes
             outputs += [value for _, value in step.outcome.outputs]
             made += [Made(move.session, claim) for claim in step.outcome.claims]
-        return self._after(node, move, _Step(Outcome(local), processes), outputs, tuple(made))
+        return self._after(node, move, Taken(Outcome(local), processes), outputs, tuple(made))
 
     def _step(
         self, processes: Processes, index: int, local: Local[Term], input_name: str, payload: Term | None
-    ) -> _Step:
+    ) -> Taken:
         plan = self.plans[index]
         resumption = processes.of(plan)
         outcome = self.machine.step(local, input_name, payload, resumption)
-        return _Step(outcome, processes.having(plan, resumption))
+        return Taken(outcome, processes.having(plan, resumption))
 
-    def _init(self, processes: Processes, index: int, local: Local[Term], input_name: str, payload: Term) -> _Step:
+    def _init(self, processes: Processes, index: int, local: Local[Term], input_name: str, payload: Term) -> Taken:
         """The same for an Init, remembered: what comes of it follows from what the session can see."""
         plan = self.plans[index]
         key = (index, local.client_init, payload, processes.key_of(plan))
@@ -215,9 +152,9 @@ class Explorer:
             resumption = processes.of(plan)
             found = self.machine.step(local, input_name, payload, resumption), resumption
             self._accepted[key] = found
-        return _Step(found[0], processes.having(plan, found[1]))
+        return Taken(found[0], processes.having(plan, found[1]))
 
-    def _after(self, node: Node, move: Move, step: _Step, outputs: list[Term], made: tuple[Made, ...]) -> Node:
+    def _after(self, node: Node, move: Move, step: Taken, outputs: list[Term], made: tuple[Made, ...]) -> Node:
         local = step.outcome.local
         if local.state == "OPEN" and not node.knowledge.can(present(local.schedule).shared_secret):
             # Sending is left out of the state: what the session can receive does not depend on it.
@@ -300,7 +237,9 @@ class Explorer:
             ),
             (
                 frozenset({"early secrecy"}),
-                lambda node: check_early_secrecy(plans, node.locals if node.leaked else (), node.knowledge, trusted),
+                lambda node: (
+                    check_early_secrecy(plans, node.locals, node.knowledge, trusted) if node.leaked else iter(())
+                ),
             ),
             (
                 frozenset({"payload origin", "payload replay"}),
@@ -370,7 +309,7 @@ class Explorer:
         for payload, step in self._finished(node, node.processes, index, local, "client", seen):
             yield self._move(node, Move(index, (("client_finished", payload),)), step)
 
-    def _move(self, node: Node, move: Move, step: _Step) -> Node:
+    def _move(self, node: Node, move: Move, step: Taken) -> Node:
         depths = [payload.depth for _, payload in move.inputs if payload is not None]
         self.result.message_depth = max(self.result.message_depth, *depths)
         made = (*node.made, *(Made(move.session, claim) for claim in step.outcome.claims))
@@ -381,9 +320,10 @@ class Explorer:
         represented: set[object] = set()
         for nonce in nonces:
             for choice in self._choices_with(node, index, nonce, seen):
-                if choice.kind in represented:
-                    continue
+                # Another share may make a key that the attacker does not know: of the same kind, and not represented.
                 if node.knowledge.can(choice.shared):
+                    if choice.kind in represented:
+                        continue
                     represented.add(choice.kind)
                 yield choice
 
@@ -431,9 +371,13 @@ class Explorer:
 
     def _finished(
         self, node: Node, processes: Processes, index: int, local: Local[Term], sender: Role, seen: Seen
-    ) -> Iterator[tuple[Term, _Step]]:
+    ) -> Iterator[tuple[Term, Taken]]:
         """Finished messages that the session accepts and that the attacker can derive."""
         knows = node.knowledge.can
+        bare = self.machine.finished(local, sender, None)
+        if not knows(bare.authenticator) and not self.machine.authenticator_is_right(sender, bare, self._junk):
+            self.result.refused += 1
+            return
         own = knows(present(local.schedule).A)
         key = (index, local.client_init, local.server_init, seen.tickets, own)
         if key not in self._finished_messages:
@@ -489,20 +433,3 @@ class Explorer:
 
 def _alike(left: SessionPlan, right: SessionPlan) -> bool:
     return replace(left, name="") == replace(right, name="")
-
-
-def explore(
-    sessions: int = 2, without: frozenset[str] = frozenset(), properties: frozenset[str] = PROPERTIES
-) -> Iterator[Result]:
-    """Search all scenarios; with a check left out, only until an attack is found.
-
-    Raises:
-        ValueError: `sessions` is not 1 or more.
-    """
-    if sessions < 1:
-        raise ValueError("at least one session a role")
-    for scenario in scenarios(sessions):
-        result = Explorer(scenario, without, properties).run()
-        yield result
-        if without and result.violation is not None:
-            return

@@ -41,9 +41,14 @@ def cipher_scenarios() -> tuple[Scenario, ...]:
     """Every cipher with nothing stolen, with a victim's key stolen (KCI), and with keys that leak later (HS-10)."""
     found = []
     for cipher in ALL:
-        text = f"{cipher} alone, two sessions a role"
-        sessions = _pair(2) if cipher != HYBRID else _pair(1)
-        found.append(Scenario(f"{_short((cipher,))}", text, sessions, (cipher,), arsenal=False))
+        name, many = _short((cipher,)), _pair(2)
+        if cipher == HYBRID:
+            found.append(Scenario(name, f"{cipher} alone", _pair(), (cipher,), arsenal=False))
+            continue
+        text = f"{cipher} alone, two clients and a server"
+        found.append(Scenario(name, text, many[:3], (cipher,), arsenal=False))
+        text = f"{cipher} alone, a client and two servers"
+        found.append(Scenario(f"{name}, two servers", text, (many[0], *many[2:]), (cipher,), arsenal=False))
     for ciphers, violated in (
         *(((cipher,), None if cipher == KCI else "agreement") for cipher in ALL),
         ((KCI, STATIC), "agreement"),
@@ -215,6 +220,9 @@ REFLECTION: Final = Scenario(
     arsenal=False,
 )
 
+OUTSIDE_REFLECTION: Final = replace(REFLECTION, name="reflection by an outsider", outsider=True)
+"""The same for an attacker without an identity; small enough to be searched with six checks left out."""
+
 LATER: Final = ("life", "authority", "policy", "revocation", "target")
 """What may have changed between the making of a ticket and its use."""
 
@@ -303,3 +311,19 @@ def leak_scenarios() -> tuple[Scenario, ...]:
             for early in (False, True)
         ),
     )
+
+
+SEARCHES: Final = ("ciphers", "resumption")
+"""Names of the families of scenarios here; `handshake` is that of `scenario.py`."""
+
+
+def family(name: str) -> tuple[Scenario, ...]:
+    """The scenarios of one family."""
+    if name == "ciphers":
+        return (*cipher_scenarios(), *early_secrecy_scenarios())
+    return resumption_scenarios()
+
+
+def scenarios_of(names: frozenset[str]) -> tuple[Scenario, ...]:
+    """The scenarios with these names."""
+    return tuple(scenario for search in SEARCHES for scenario in family(search) if scenario.name in names)

@@ -9,7 +9,8 @@ from alts_model.messages import MODE_NAMES, ClientInit, Finished, ServerInit, pr
 from alts_model.terms import Term, show
 
 if TYPE_CHECKING:
-    from alts_model.explorer import Explorer, Move
+    from alts_model.explorer import Explorer
+    from alts_model.nodes import Move
 
 
 def describe(explorer: Explorer, moves: Sequence[Move]) -> Iterator[str]:

@@ -26,13 +26,17 @@ from alts_model.trust import Trust, Verifier
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check that can be left out. `visible`: the explorer finds an attack within its default bounds without it."""
+    """A check that can be left out. `visible`: the explorer finds an attack within its default bounds without it.
+
+    `scenario` names the one of `searches.py` in which it is looked for; empty: those of `scenario.py`.
+    """
 
     name: str
     text: str
     requirements: tuple[str, ...]
     visible: bool
     note: str = ""
+    scenario: str = ""
 
 
 _CHECKS: Final = (
@@ -80,6 +84,42 @@ _CHECKS: Final = (
         "only the owner of a certificate can put a point of low order into it, and that harms nobody else; "
         "vectors test this check",
     ),
+    Check("static-in-keys", "the static-static result is in the key material", ("HS-1", "HS-10"), True, "", "PFS"),
+    Check(
+        "holder-removes",
+        "a holder removes a ticket before it sends it",
+        ("RES-7",),
+        True,
+        "",
+        "two clients of one process",
+    ),
+    Check(
+        "maker-marks",
+        "a maker marks a secret before it uses it",
+        ("RES-7",),
+        True,
+        "",
+        "replicas that share their memory",
+    ),
+    *(
+        Check(f"ticket-{what}", f"{text}, when a ticket is used", ids, True, "", f"later: {what}")
+        for what, text, ids in (
+            ("life", "a ticket's life", ("RES-8",)),
+            ("authority", "the peer's verification key is installed", ("CRED-4", "RES-8")),
+            ("policy", "the policy allows the peer", ("POLICY-2", "RES-8")),
+            ("revocation", "nothing is revoked", ("REVOKE-6", "RES-8")),
+            ("target", "the peer is one that the application named", ("TRUST-2", "RES-8")),
+        )
+    ),
+    *(
+        Check(name, text, ("RES-2", "RES-3"), False, "one of six that prevent a reflected ticket", "reflection")
+        for name, text in (
+            ("ticket-role", "the maker's role in a ticket's associated data"),
+            ("ticket-identity", "the identity that a client claims is that of the session"),
+            ("ticket-secrets", "each maker has a secret of its own"),
+            ("ticket-idr", "a client's ticket is for the IDR of its ClientInit"),
+        )
+    ),
 )
 
 CHECKS: Final[dict[str, Check]] = {check.name: check for check in _CHECKS}
@@ -87,6 +127,18 @@ CHECKS: Final[dict[str, Check]] = {check.name: check for check in _CHECKS}
 
 UNKNOWN_KEY_SHARE: Final = frozenset({"certificates-in-transcript", "identities-in-keys"})
 """Left out together, these two show an unknown key share; neither does so alone."""
+
+REFLECTION_CHECKS: Final = frozenset(
+    {
+        "ticket-role",
+        "ticket-identity",
+        "ticket-secrets",
+        "ticket-idr",
+        "ticket-authenticator",
+        "identities-in-keys",
+    }
+)
+"""Left out together, these six let a server's own ticket come back as a client's; each of them alone prevents it."""
 
 # Positions in the terms of symbolic.py.
 _LISTS: Final = {"ClientInit": (2, 3, 5)}

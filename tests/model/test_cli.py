@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alts_model import check, cli
-from alts_model.explorer import Result
+from alts_model.nodes import Result
 from alts_model.properties import Violation
 from alts_model.weakening import CHECKS
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from alts_model import ERRORS
 from alts_model.codec import frame, frame_of_type
 from alts_schema import handshake_pb2
+from tests.model import resuming
 from tests.model.edits import (
     PFS,
     STATIC,
@@ -25,11 +26,11 @@ from tests.model.edits import (
     ticket,
 )
 from tests.model.helpers import client, edited, failure, in_state, open_pair, server, split_frames
+from tests.model.resuming import connect, process
 from tests.model.test_certificates import CERTIFICATES
 
 UNREACHABLE = {
     "INSUFFICIENT_PROTECTION": "every implemented record protocol encrypts",
-    "TICKET_REFUSED": "reserved for resumption",
     "HANDSHAKE_TIMEOUT": "belongs to adapters: the model has no clock",
     "INTERNAL_ERROR": "the model has no faults of its own to report",
 }
@@ -190,6 +191,15 @@ def test_alerts_of_any_code_are_reported(code: int, state: str) -> None:
     assert (failure(step).name, failure(step).alert_code, failure(step).state) == ("PEER_ALERT", code, state)
 
 
+def refused_ticket() -> str:
+    """A client that does not know the epoch of the ticket which the server attaches."""
+    one, other = process(resuming.FRONTEND), process(resuming.BACKEND, makes=False)
+    connect(one.client(), other.server())
+    resumed = one.client()
+    first = split_frames(other.server().receive(resumed.start()).output)[0]
+    return failure(resumed.receive(edited(first, lambda message: setattr(message.ticket, "key_epoch", 7)))).name
+
+
 def test_every_code_is_provoked_or_named_as_unreachable() -> None:
     one, other = open_pair()
     other.jump(received=2**64)
@@ -201,6 +211,7 @@ def test_every_code_is_provoked_or_named_as_unreachable() -> None:
     provoked.add(failure(other.receive(one.send(b"x"))).name)
     provoked.add(failure(one.receive(frame_of_type(6, bytes(16)))).name)
     provoked.add(failure(server().end()).name)
+    provoked.add(refused_ticket())
     alert = frame("alert", handshake_pb2.Alert(code=1).SerializeToString())
     provoked.add(failure(server().receive(alert)).name)
     assert provoked | set(UNREACHABLE) == set(ERRORS)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from alts_model.errors import Refused
-from alts_model.explorer import Explorer, Move, Result, explore
+from alts_model.exploration import explore
+from alts_model.explorer import Explorer
 from alts_model.messages import Claim, present
+from alts_model.nodes import Move, Result
 from alts_model.properties import PROPERTIES, Made, check_secrecy
 from alts_model.scenario import BACKEND, FRONTEND, World, scenarios
 from alts_model.terms import show
@@ -25,6 +27,9 @@ EXPECTED = {
     "server-nonce": "injective agreement",
     "record-direction": "payload origin",
     "record-counter": "payload replay",
+    "holder-removes": "one use",
+    "maker-marks": "one use",
+    **{f"ticket-{what}": "today's data" for what in ("life", "authority", "policy", "revocation", "target")},
 }
 """Check to the property that falls first without it; `agreement` if not named here."""
 
@@ -161,5 +166,5 @@ def test_bounds_must_be_sane() -> None:
     with pytest.raises(ValueError, match="at least one"):
         list(explore(0))
     assert len(CHECKS) >= 8
-    assert len(PROPERTIES) == 10
+    assert len(PROPERTIES) == 11
     assert Made(0, Claim("ClientStarts", None)).claim.agreed is None

@@ -259,7 +259,8 @@ class Explorer:
             if agreed is not None and entry.claim.name == "ServerAccepts" and agreed.secret is not None:
                 self.result.reached |= {"answered twice"} if agreed.secret in answered else set()
                 answered.add(agreed.secret)
-        if delivers(self.machine, node.locals, node.knowledge, self.scenario.trusted):
+        reached = "delivered" in self.result.reached
+        if not reached and delivers(self.machine, node.locals, node.knowledge, self.scenario.trusted):
             self.result.reached.add("delivered")
 
     def _successors(self, node: Node) -> Iterator[Node]:

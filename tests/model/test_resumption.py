@@ -485,3 +485,35 @@ def test_nothing_printed_holds_a_ticket_secret() -> None:
         REALM.resumption_keys("prod/frontend").keys[0][1],
     ):
         assert not any(repr(secret)[2:-1] in text or secret.hex() in text for text in texts)
+
+
+@pytest.mark.req("RES-7")
+def test_a_clock_that_goes_back_revives_nothing() -> None:
+    memory = UsedSecrets[str]()
+    assert memory.mark("old", 10, 0)
+    assert memory.mark("new", 99, 50)
+    assert memory.used == {"new"}
+    assert not memory.mark("old", 10, 5)
+    assert memory.mark("other", 60, 5)
+
+
+@pytest.mark.req("RES-6", "REVOKE-2")
+def test_a_chain_ends_two_days_after_its_full_handshake() -> None:
+    one, other = process(FRONTEND), process(BACKEND)
+    one.identity = REALM.issue("prod/frontend", handshake_ciphers=(STATIC,), lifetime=0)
+    other.identity = REALM.issue("prod/backend", handshake_ciphers=(STATIC,), lifetime=0)
+    modes = []
+    for hours in (0, 20, 40, 47, 48):
+        step = {"now": NOW + hours * 3600, "handshake_ciphers": (STATIC,)}
+        modes.append(connect(one.client(**step), other.server(**step)).mode)
+    assert modes == [MODE_FULL, *[MODE_CLIENT_TICKET] * 3, MODE_FULL]
+
+
+@pytest.mark.req("RES-2")
+def test_a_holder_heeds_the_lifetime_that_came_with_a_ticket() -> None:
+    one, other = process(FRONTEND), process(BACKEND)
+    other.identity = REALM.issue("prod/backend", handshake_ciphers=(STATIC,), lifetime=3600 + 6000)
+    connect(one.client(), other.server(now=NOW + 1000, handshake_ciphers=(STATIC,)))
+    assert one.resumption.cache is not None
+    (held,) = one.resumption.cache.entries
+    assert (held.issued.lifetime_seconds, held.expires) == (5000, NOW + 5000)

@@ -98,7 +98,7 @@ BREAKS = {
     ),
     "one use of R": Break(
         "_tickets.py",
-        "            if name in self._used:\n                return False",
+        "            if name in self._used or expires <= self._forgotten:\n                return False",
         "            if False:\n                return False",
         vectors=("resumption_answer/used-before", "resumption_refused/attached-used"),
         steps=400,

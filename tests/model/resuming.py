@@ -8,6 +8,7 @@ from typing import Any
 
 from alts_model import (
     CIPHERS,
+    MODE_FULL,
     STATIC,
     Completed,
     ConcreteEndpoint,
@@ -81,3 +82,14 @@ def failed(events: tuple[object, ...]) -> Failed:
     event = events[-1]
     assert isinstance(event, Failed)
     return event
+
+
+def after_first(cipher: str = STATIC, **changes: Any) -> tuple[Process, Process]:
+    """A client and a server process after one full handshake."""
+    one, other = process(FRONTEND, **changes), process(BACKEND, **changes)
+    assert connect(one.client(handshake_ciphers=(cipher,)), other.server()).mode == MODE_FULL
+    return one, other
+
+
+def mode(one: Process, other: Process, cipher: str = STATIC, **changes: Any) -> int:
+    return connect(one.client(handshake_ciphers=(cipher,), **changes), other.server(**changes)).mode

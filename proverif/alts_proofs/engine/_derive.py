@@ -94,8 +94,30 @@ class Derivation:
             term = self.bindings[term]
         return term
 
+    def reconcile(self) -> None:
+        """One session takes one message at a point: where the derivation leaves it open, makes the two that it has one."""
+        changed = True
+        while changed:
+            changed = False
+            taken: dict[tuple[int, tuple[Term, ...]], Term] = {}
+            for use in self.uses:
+                sessions: tuple[Term, ...] = ()
+                for step in use.steps:
+                    if isinstance(step.node, core.Repl):
+                        sessions = (*sessions, self._walk(step.term))
+                        continue
+                    term = substitute(step.term, self.bindings)
+                    known = taken.setdefault((id(step.node), sessions), term)
+                    if known == term:
+                        continue
+                    trial = dict(self.bindings)
+                    if unify(known, term, trial):
+                        self.bindings = trial
+                        changed = True
+
     def ground(self) -> list[Use]:
         """The uses with values for all variables: sessions and fresh names of the attacker, all different."""
+        self.reconcile()
         for use in self.uses:
             for step in use.steps:
                 if isinstance(step.node, core.Repl):

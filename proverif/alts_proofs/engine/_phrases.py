@@ -8,7 +8,7 @@ from alts_proofs.engine._lexer import Place, Token
 
 # From loose to tight; what is not in a list associates to the right.
 _LEVELS: tuple[tuple[str, ...], ...] = (("==>",), ("||",), ("&&",), ("=",), ("<>",), ("<=", ">=", "<", ">"))
-_DEEPEST = 250
+_DEEPEST = 3000
 
 
 class Phrases:

@@ -16,6 +16,7 @@ from alts_proofs.engine._machine import Env, Line, Machine, Sessions, tell
 from alts_proofs.engine._terms import TRUE, App, Bindings, Term, app, substitute, unify
 
 _Key = tuple[int, Sessions]
+_RUNS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,25 @@ class Replayer:
         except NoDerivation as error:
             return f"no trace of the derivation: {error}"
         values = [tuple(derivation.term(arg) for arg in conclusion.args) for conclusion, _ in conclusions]
-        run = _Run(self, uses)
-        run.perform()
         count = count_variables(query)
-        instances = [tuple(run.concrete(v) for v in one[:count]) for one in values]
-        if len(instances) == 1:
-            if contradicts(query, self.model, run.machine, instances[0]):
-                return Attack((*run.machine.story, Line(_ending(query, self.model, instances[0]))))
-        elif contradicts_injectivity(query, self.model, run.machine, instances[0], instances[1]):
-            return Attack((*run.machine.story, Line("two executions of the event in front, one of the event behind")))
-        return run.obstacle()
+        instances = [tuple(concrete(v, self.model) for v in one[:count]) for one in values]
+        reason = ""
+        waiting: list[dict[_Key, App]] = [{}]
+        tried = 0
+        while waiting and tried < _RUNS:
+            tried += 1
+            chosen = waiting.pop(0)
+            run = _Run(self, uses, chosen)
+            run.perform()
+            if len(instances) == 1:
+                if contradicts(query, self.model, run.machine, instances[0]):
+                    return Attack((*run.machine.story, Line(_ending(query, self.model, instances[0]))))
+            elif contradicts_injectivity(query, self.model, run.machine, instances[0], instances[1]):
+                return Attack((*run.machine.story, Line("two executions of the event in front, one of that behind")))
+            reason = reason or run.obstacle()
+            # Where one session was to take two messages, the other one may do for both.
+            waiting += [{**chosen, key: value} for key, value in run.conflicts if key not in chosen]
+        return reason
 
     @staticmethod
     def _open(derivation: Derivation, clause: Clause, execution: Term | None) -> tuple[App, Term | None]:
@@ -114,11 +124,26 @@ def _children(node: core.Node) -> tuple[core.Node, ...]:
     return (node.body,)
 
 
+def concrete(term: Term, model: core.Model) -> App:
+    """The value of a ground term of the clauses: names depend on sessions only, terms are canonical."""
+    assert isinstance(term, App)
+    args = tuple(concrete(arg, model) for arg in term.args)
+    labels = model.parameters.get(term.sym)
+    if labels is not None:
+        return app(term.sym, tuple(arg for arg, label in zip(args, labels, strict=True) if label == "!"))
+    made = model.theory.canonical(app(term.sym, args))
+    assert isinstance(made, App)
+    return made
+
+
 class _Run:
     """One run: threads that follow their paths, and the attacker's computations, as far as they go."""
 
-    def __init__(self, replayer: Replayer, uses: list[Use]) -> None:
-        self.replayer = replayer
+    def __init__(self, replayer: Replayer, uses: list[Use], chosen: dict[_Key, App]) -> None:
+        self.chosen = chosen
+        """What certain points must take; threads that want something else there end."""
+        self.conflicts: list[tuple[_Key, App]] = []
+        """Points where a thread wanted what they did not take, the farthest-reaching first."""
         self.model = replayer.model
         self.machine = Machine(replayer.model)
         self.before: dict[_Key, tuple[Env, Sessions]] = {}
@@ -133,24 +158,13 @@ class _Run:
         for use in uses:
             if use.origin.kind == "process":
                 assert use.origin.node is not None
-                values = [self.concrete(step.term) for step in use.steps]
+                values = [concrete(step.term, self.model) for step in use.steps]
                 key = (id(use.origin.node), tuple(values))
                 if key not in seen:
                     seen.add(key)
                     self.threads.append(_Thread(replayer.path(use.origin.node), list(values)))
             elif use.origin.kind in ("apply", "public"):
                 self.steps.append(use)
-
-    def concrete(self, term: Term) -> App:
-        """The value of a ground term of the clauses: names depend on sessions only, terms are canonical."""
-        assert isinstance(term, App)
-        args = tuple(self.concrete(arg) for arg in term.args)
-        labels = self.model.parameters.get(term.sym)
-        if labels is not None:
-            return app(term.sym, tuple(arg for arg, label in zip(args, labels, strict=True) if label == "!"))
-        made = self.model.theory.canonical(app(term.sym, args))
-        assert isinstance(made, App)
-        return made
 
     def perform(self) -> None:
         """Goes on until nothing moves any more, phase by phase."""
@@ -196,7 +210,7 @@ class _Run:
             if pattern is None or (isinstance(pattern, int) and pattern in rule.may_fail and pattern != rule.result):
                 args.append(None)
             else:
-                args.append(self.concrete(next(rest).args[0]))
+                args.append(concrete(next(rest).args[0], self.model))
         before = len(self.machine.known)
         self.machine.compute(sym, tuple(args))
         return len(self.machine.known) > before
@@ -205,7 +219,7 @@ class _Run:
         sym = use.origin.sym
         assert sym is not None
         before = len(self.machine.known)
-        args = tuple(self.concrete(fact.args[0]) for fact in use.hypotheses)
+        args = tuple(concrete(fact.args[0], self.model) for fact in use.hypotheses)
         self.machine.compute(sym, args)
         return len(self.machine.known) > before
 
@@ -231,7 +245,7 @@ class _Run:
             if key not in self.after:
                 return False
         elif self._takes(thread, node) and self.received.get(key) is not thread.values[thread.taken]:
-            thread.dead = f"one session would take two different messages at {getattr(node, 'place', '')}"
+            self._conflict(thread, key)
             return False
         if self._takes(thread, node):
             thread.taken += 1
@@ -245,6 +259,14 @@ class _Run:
             return False
         self._enter(thread, following, env, sessions)
         return True
+
+    def _conflict(self, thread: _Thread, key: _Key) -> None:
+        node = thread.path[thread.position]
+        thread.dead = f"one session would take two different messages at {getattr(node, 'place', '')}"
+        wanted = thread.values[thread.taken]
+        assert isinstance(wanted, App)
+        self.conflicts.append((key, wanted))
+        self.conflicts.sort(key=lambda one: -max(len(t.path) for t in self.threads if one[1] in t.values))
 
     def _enter(self, thread: _Thread, node: core.Node, env: Env, sessions: Sessions) -> None:
         self.before.setdefault((id(node), sessions), (env, sessions))
@@ -261,6 +283,9 @@ class _Run:
     def _perform(self, thread: _Thread, node: core.Node, key: _Key) -> None:
         """Executes a point for the first time in its session, if it can run now; notes it in `after`."""
         env, sessions = self.before[key]
+        if key in self.chosen and self._takes(thread, node) and self.chosen[key] is not thread.values[thread.taken]:
+            self._conflict(thread, key)
+            return
         machine = self.machine
         match node:
             case core.Par():

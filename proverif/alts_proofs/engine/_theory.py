@@ -2,8 +2,9 @@
 
 Two kinds of equations are understood. A convergent set in which each right side consists of proper subterms of the
 left side under free constructors: terms are kept in normal form, and applying a function to normal terms takes one
-step at the root. And the Diffie-Hellman equation f(f(g,x),y) = f(f(g,y),x), in either order of arguments: for any total order on terms, the
-smaller side stands for both, so that applying f gives one of two terms. Clauses offer both, whatever the order.
+step at the root. And the Diffie-Hellman equation f(f(g,x),y) = f(f(g,y),x), in either order of arguments: for any
+total order on terms, the smaller side stands for both, so that applying f gives one of two terms. Clauses offer both,
+whatever the order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The built-in prover: reads the typed ProVerif language, translates to Horn clauses, saturates, and runs attacks.
 
-`BuiltIn` is what ``alts prove --engine builtin`` uses. For other uses: `parse_script` or `parse_text`, then `elaborate`,
-then `settle`. ``true`` means that saturation leaves no derivation of the contrary, ``false`` that a run of the script
-contradicts the query, step by step; what it does not know it refuses by name and line (`Unsupported`).
+`BuiltIn` is what ``alts prove --engine builtin`` uses. For other uses: `parse_script` or `parse_text`, then
+`elaborate`, then `settle`. ``true`` means that saturation leaves no derivation of the contrary, ``false`` that a run
+of the script contradicts the query, step by step; what it does not know it refuses by name and line (`Unsupported`).
 """
 
 from __future__ import annotations

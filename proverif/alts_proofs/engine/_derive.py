@@ -11,6 +11,7 @@ from alts_proofs.engine._facts import Origin, Step
 from alts_proofs.engine._terms import App, Bindings, Symbol, Term, app, rename, substitute, unify
 
 _LARGEST = 6000
+_MERGES = 400
 
 
 class NoDerivation(Exception):
@@ -95,7 +96,7 @@ class Derivation:
         return term
 
     def reconcile(self) -> None:
-        """One session takes one message at a point: where the derivation leaves it open, makes the two that it has one."""
+        """One session takes one message at a point: makes two that the derivation has one, where it leaves it open."""
         changed = True
         while changed:
             changed = False
@@ -114,6 +115,54 @@ class Derivation:
                     if unify(known, term, trial):
                         self.bindings = trial
                         changed = True
+
+    def merge(self, apart: tuple[Term, ...] = ()) -> None:
+        """Makes sessions one wherever that leaves a possible run; those named in `apart` stay different."""
+        points: dict[int, list[tuple[tuple[Term, ...], Term]]] = {}
+        for use in self.uses:
+            sessions: tuple[Term, ...] = ()
+            for step in use.steps:
+                if isinstance(step.node, core.Repl):
+                    points.setdefault(id(step.node), []).append((sessions, step.term))
+                    sessions = (*sessions, step.term)
+        budget = _MERGES
+        for found in points.values():
+            kept: list[tuple[tuple[Term, ...], Term]] = []
+            for prefix, session in found:
+                for other_prefix, other in kept:
+                    if self._walk(session) == self._walk(other):
+                        break
+                    trial = dict(self.bindings)
+                    if not all(
+                        unify(a, b, trial) for a, b in zip((*prefix, session), (*other_prefix, other), strict=True)
+                    ):
+                        continue
+                    budget -= 1
+                    if budget < 0:
+                        return
+                    merged = self._consistent(trial)
+                    if merged is not None and len({substitute(one, merged) for one in apart}) == len(apart):
+                        self.bindings = merged
+                        break
+                else:
+                    kept.append((prefix, session))
+
+    def _consistent(self, bindings: Bindings) -> Bindings | None:
+        """`bindings` extended so that every session takes one message at a point, if that can be."""
+        size = -1
+        while size != len(bindings):
+            size = len(bindings)
+            taken: dict[tuple[int, tuple[Term, ...]], Term] = {}
+            for use in self.uses:
+                sessions: tuple[Term, ...] = ()
+                for step in use.steps:
+                    if isinstance(step.node, core.Repl):
+                        sessions = (*sessions, substitute(step.term, bindings))
+                        continue
+                    known = taken.setdefault((id(step.node), sessions), step.term)
+                    if known != step.term and not unify(known, step.term, bindings):
+                        return None
+        return bindings
 
     def ground(self) -> list[Use]:
         """The uses with values for all variables: sessions and fresh names of the attacker, all different."""

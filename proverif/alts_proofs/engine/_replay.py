@@ -66,7 +66,11 @@ class Replayer:
         return found[::-1]
 
     def attack(self, query: core.Query, failure: Failure) -> Attack | str:
-        """A run that contradicts `query`, or why none was found."""
+        """A run that contradicts `query`, with sessions as the derivation has them or merged, or why none was found."""
+        found = self._attempt(query, failure, False)
+        return found if isinstance(found, Attack) else self._attempt(query, failure, True)
+
+    def _attempt(self, query: core.Query, failure: Failure, merged: bool) -> Attack | str:
         derivation = Derivation(self.model)
         try:
             conclusions = [self._open(derivation, failure.clause, failure.first)]
@@ -77,6 +81,10 @@ class Replayer:
                 assert second is not None
                 if not unify(first, second, derivation.bindings):
                     return "the two executions do not fit together"
+            if merged:
+                derivation.merge(
+                    tuple(conclusion.args[-1] for conclusion, _ in conclusions[: len(conclusions) // 2 * 2])
+                )
             uses = derivation.ground()
         except NoDerivation as error:
             return f"no trace of the derivation: {error}"
@@ -180,6 +188,8 @@ class _Run:
                 for thread in self.threads:
                     while not thread.over and self._advance(thread):
                         moved = True
+                if not moved and self.model.passive:
+                    moved = self._overhear()
 
     def obstacle(self) -> str:
         """Why the run did not come to its end."""
@@ -192,6 +202,17 @@ class _Run:
                 where = getattr(node, "place", None)
                 return f"the derivation is no run: it does not get past {where or 'a parallel composition'}"
         return "the run contradicts nothing"
+
+    def _overhear(self) -> bool:
+        """A passive attacker takes nothing from anybody; what no process waits for it hears all the same."""
+        for thread in self.threads:
+            if not thread.over and isinstance(node := thread.path[thread.position], core.Out):
+                key = (id(node), thread.sessions)
+                if key in self.before and key not in self.after:
+                    self._send(thread, node, key)
+                    if key in self.after:
+                        return True
+        return False
 
     def _compute(self, use: Use) -> bool:
         """A step of the attacker, when it has what it takes."""
@@ -330,7 +351,8 @@ class _Run:
             case core.Get():
                 self._get(thread, node, key)
             case core.Out():
-                self._output(thread, node, key)
+                if not self.model.passive:
+                    self._send(thread, node, key)
             case core.In():
                 self._input(thread, node, key)
 
@@ -366,7 +388,7 @@ class _Run:
         self.received[key] = entry
         self.after[key] = (id(node.body), inner, sessions)
 
-    def _output(self, thread: _Thread, node: core.Out, key: _Key) -> None:
+    def _send(self, thread: _Thread, node: core.Out, key: _Key) -> None:
         env, sessions = self.before[key]
         channel = self.machine.evaluate(node.channel, env, sessions)
         message = self.machine.evaluate(node.message, env, sessions)

@@ -12,7 +12,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from alts_proofs.engine._facts import BLOCKING, TOOK, Origin, RawClause, entails, is_attacker, simplify_neq
-from alts_proofs.engine._terms import App, Bindings, Symbol, Term, app, match, rename, shift, unify, variables
+from alts_proofs.engine._terms import (
+    App,
+    Bindings,
+    Symbol,
+    Term,
+    app,
+    match,
+    rename,
+    shift,
+    substitute,
+    unify,
+    variables,
+)
 from alts_proofs.engine._theory import Theory
 
 Path = tuple[int, ...]
@@ -169,6 +181,16 @@ class Normalizer:
         self, conclusion: App, hypotheses: Iterable[App], neqs: Iterable[App], bindings: Bindings, made: History
     ) -> list[Clause]:
         """The normal clauses of one; `bindings` still apply to `neqs`, and only to them."""
+        facts_given = tuple(hypotheses)
+        joined: list[tuple[tuple[int, Path], tuple[int, Path]]] = []
+        if sum(fact.sym is TOOK for fact in facts_given) > 1:
+            trial: Bindings = {}
+            if not _join(facts_given, trial, joined):
+                return []
+            if trial:
+                conclusion = _under(conclusion, trial)
+                facts_given = tuple(_under(fact, trial) for fact in facts_given)
+                bindings = {**bindings, **trial}
         constraints: dict[App, None] = {}
         for constraint in neqs:
             simple = simplify_neq(constraint, bindings)
@@ -177,7 +199,7 @@ class Normalizer:
             if not isinstance(simple, bool):
                 constraints[simple] = None
         facts: dict[App, tuple[int, Path]] = {}
-        for source, hypothesis in enumerate(hypotheses):
+        for source, hypothesis in enumerate(facts_given):
             for fact, path in parts(hypothesis):
                 if fact in facts:
                     continue
@@ -190,15 +212,13 @@ class Normalizer:
                     if self.equational and not self.theory.is_normal(fact):
                         return []
                 facts[fact] = (source, path)
-        if not one_value_each(facts):
-            return []
         if self.exponents and not self.theory.is_coherent((*facts, conclusion)):
             return []
         found: list[Clause] = []
         for end, path in parts(conclusion):
             if end in facts or (self.equational and not self.theory.is_normal(end)):
                 continue
-            found.append(self._finish(end, path, facts, constraints, made))
+            found.append(self._finish(end, path, facts, constraints, made, tuple(joined)))
         return found
 
     def _is_secret(self, fact: App) -> bool:
@@ -211,6 +231,7 @@ class Normalizer:
         facts: dict[App, tuple[int, Path]],
         constraints: Iterable[App],
         made: History,
+        joined: tuple[tuple[tuple[int, Path], tuple[int, Path]], ...],
     ) -> Clause:
         used: set[int] = set()
         variables(conclusion, used)
@@ -219,10 +240,10 @@ class Normalizer:
             if not is_free(fact):
                 variables(fact, used)
         kept = [fact for fact in facts if not is_free(fact) or fact.args[0] in used]
-        merged: tuple[tuple[tuple[int, Path], tuple[int, Path]], ...] = ()
+        merged = joined
         if any(fact.sym in BLOCKING for fact in kept):
             kept, pairs = _without_redundant(in_conclusion, kept, constraints)
-            merged = tuple([(facts[fact], facts[other]) for fact, other in pairs])
+            merged = (*joined, *((facts[fact], facts[other]) for fact, other in pairs))
         numbers: dict[int, int] = {}
 
         def number(variable: int) -> Term:
@@ -266,6 +287,30 @@ def one_value_each(facts: Iterable[App], bindings: Bindings | None = None) -> bo
             if not unify(values[0], value, trial):
                 return False
     return True
+
+
+def _join(facts: Sequence[App], bindings: Bindings, joined: list[tuple[tuple[int, Path], tuple[int, Path]]]) -> bool:
+    """Makes the values that one execution takes the same, if that can be; `joined` tells which facts these are."""
+    size = -1
+    while size != len(bindings):
+        size = len(bindings)
+        took: dict[Term, int] = {}
+        for i, fact in enumerate(facts):
+            if fact.sym is not TOOK:
+                continue
+            first = took.setdefault(substitute(fact.args[0], bindings), i)
+            before = len(bindings)
+            if not unify(facts[first].args[1], fact.args[1], bindings):
+                return False
+            if len(bindings) != before:
+                joined.append(((first, ()), (i, ())))
+    return True
+
+
+def _under(fact: App, bindings: Bindings) -> App:
+    made = substitute(fact, bindings)
+    assert isinstance(made, App)
+    return made
 
 
 def _is_standard(origin: Origin) -> bool:

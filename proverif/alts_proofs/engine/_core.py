@@ -266,6 +266,8 @@ class Model:
     """Facts declared underivable with ``not``."""
     hints: list[Hint] = field(default_factory=list)
     passive: bool = False
+    precise: bool = False
+    """Whether every input notes what it takes, not just those below injective events."""
     phases: int = 0
     parameters: dict[Symbol, tuple[str, ...]] = field(default_factory=dict)
     """Of every name and occurrence, what its arguments are: ``!`` for a session, else the name of an input variable."""

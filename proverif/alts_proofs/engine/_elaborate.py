@@ -186,6 +186,8 @@ class _Elaborator:
     def _set(self, declared: ast.DeclareSet) -> None:
         if declared.name == "attacker":
             self.model.passive = declared.value == "passive"
+        elif declared.name == "preciseActions":
+            self.model.precise = declared.value in ("true", "yes")
         elif declared.name in _FIXED:
             if declared.value not in _FIXED[declared.name]:
                 raise Unsupported(f"set {declared.name} = {declared.value}", declared.place)
@@ -309,7 +311,7 @@ class _Elaborator:
                 )
             case ast.Let(pattern, value, body, other):
                 inner = dict(scope)
-                shape = self._pattern(pattern, inner, params)
+                shape = self._pattern(pattern, scope, inner, params)
                 return core.Bound(
                     shape,
                     self._expr(value, scope, params),
@@ -385,14 +387,16 @@ class _Elaborator:
             body = core.Bound(core.Take(variable), arg, body, core.Failure())
         return body
 
-    def _pattern(self, pattern: ast.Pattern, scope: dict[str, _Entity], params: tuple[str, ...]) -> core.Pattern:
-        """Adds what the pattern binds to `scope`; terms in it see what was bound to their left."""
+    def _pattern(
+        self, pattern: ast.Pattern, scope: Scope, inner: dict[str, _Entity], params: tuple[str, ...]
+    ) -> core.Pattern:
+        """Adds what the pattern binds to `inner`; terms in it see only what is around it, `scope`."""
         match pattern:
             case ast.Bind(name):
                 if name is None:
                     return core.Take(None)
                 variable = core.Variable(name)
-                scope[name] = _Local(variable)
+                inner[name] = _Local(variable)
                 return core.Take(variable)
             case ast.Equal(term):
                 return core.Same(self._expr(term, scope, params))
@@ -402,14 +406,14 @@ class _Elaborator:
                 else:
                     match scope.get(name):
                         case _Converter() if len(parts) == 1:
-                            return self._pattern(parts[0], scope, params)
+                            return self._pattern(parts[0], scope, inner, params)
                         case _Global(found) if found.kind == "data" and found.arity == len(parts):
                             sym = found
                         case _Global(found) if found.arity == 0 and not parts:
                             return core.Same(core.Apply(found, ()))
                         case _:
                             raise ScriptError(f"{name} is no data constructor of {len(parts)} arguments", place)
-                return core.Part(sym, tuple(self._pattern(part, scope, params) for part in parts))
+                return core.Part(sym, tuple(self._pattern(part, scope, inner, params) for part in parts))
         raise AssertionError(pattern)
 
     # Processes.
@@ -428,7 +432,7 @@ class _Elaborator:
                 return core.New(sym, variable, self._process(body, {**scope, name: _Local(variable)}, params), place)
             case ast.Input(channel, pattern, body, place):
                 inner = dict(scope)
-                shape = self._pattern(pattern, inner, params)
+                shape = self._pattern(pattern, scope, inner, params)
                 more = (*params, *(v.label for v in taken(shape)))
                 return core.In(self._expr(channel, scope, params), shape, self._process(body, inner, more), place)
             case ast.Output(channel, message, body, place):
@@ -440,7 +444,7 @@ class _Elaborator:
                 )
             case ast.LetIn(pattern, value, body, other, place):
                 inner = dict(scope)
-                shape = self._pattern(pattern, inner, params)
+                shape = self._pattern(pattern, scope, inner, params)
                 return core.LetIn(
                     shape,
                     self._expr(value, scope, params),
@@ -470,7 +474,7 @@ class _Elaborator:
             case ast.Get(name, parts, condition, body, other, place):
                 table = self._table(name, len(parts), place)
                 inner = dict(scope)
-                shapes = tuple(self._pattern(part, inner, params) for part in parts)
+                shapes = tuple(self._pattern(part, scope, inner, params) for part in parts)
                 more = (*params, *(v.label for shape in shapes for v in taken(shape)))
                 holds = self._expr(condition, inner, params) if condition is not None else core.Apply(TRUE.sym, ())
                 return core.Get(

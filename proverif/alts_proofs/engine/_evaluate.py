@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from alts_proofs.engine import _core as core
 from alts_proofs.engine._elaborate import AND, EQUAL, NOT, OR, UNEQUAL
 from alts_proofs.engine._facts import Step, neq, simplify_neq
-from alts_proofs.engine._terms import FALSE, TRUE, App, Bindings, Symbol, Term, app, rename, unify
+from alts_proofs.engine._terms import FALSE, TRUE, App, Bindings, Symbol, Term, app, rename, substitute, unify
 from alts_proofs.engine._theory import Rule, Theory
 
 
@@ -67,6 +67,10 @@ class Evaluator:
         """`state` where some pair differs, for all universal variables, if that can be."""
         if not pairs:
             return None
+        if self.theory.swaps:
+            done = [(substitute(a, state.bindings), substitute(b, state.bindings)) for a, b in pairs]
+            if all(self.theory.ordered_form(a) == self.theory.ordered_form(b) for a, b in done):
+                return None
         constraint = neq(pairs)
         simple = simplify_neq(constraint, state.bindings)
         if simple is True:
@@ -285,10 +289,6 @@ class Evaluator:
 
     def _unlike(self, pattern: core.Pattern, value: Term, state: State) -> Iterator[State]:
         """The ways in which `value` does not match."""
-        if self._looks_back(pattern, set()):
-            # A comparison with what the pattern itself binds: not matching is not expressed, which allows more.
-            yield state
-            return
         for reached, shape in self._general(pattern, state):
             if shape is None:
                 yield reached
@@ -320,38 +320,3 @@ class Evaluator:
                 continue
             for after, rest in self._generals(parts[1:], reached):
                 yield after, None if rest is None else (first, *rest)
-
-    def _looks_back(self, pattern: core.Pattern, bound: set[core.Variable]) -> bool:
-        match pattern:
-            case core.Take(variable):
-                if variable is not None:
-                    bound.add(variable)
-                return False
-            case core.Same(expr):
-                return bool(bound & _read(expr))
-            case core.Part(_, parts):
-                return any(self._looks_back(part, bound) for part in parts)
-
-
-def _read(expr: core.Expr) -> set[core.Variable]:
-    match expr:
-        case core.Read(variable):
-            return {variable}
-        case core.Apply(_, args):
-            return set().union(*(_read(arg) for arg in args))
-        case core.Choose(condition, then, other):
-            return _read(condition) | _read(then) | _read(other)
-        case core.Bound(pattern, value, body, other):
-            return _read_pattern(pattern) | _read(value) | _read(body) | _read(other)
-        case core.Fresh(_, _, body):
-            return _read(body)
-    return set()
-
-
-def _read_pattern(pattern: core.Pattern) -> set[core.Variable]:
-    match pattern:
-        case core.Same(expr):
-            return _read(expr)
-        case core.Part(_, parts):
-            return set().union(*(_read_pattern(part) for part in parts))
-    return set()

@@ -218,6 +218,19 @@ class Theory:
                         return False
         return True
 
+    def ordered_form(self, term: Term) -> Term:
+        """One way to write a term with variables: if two terms have one such form, all their instances are equal."""
+        if isinstance(term, int) or not term.args:
+            return term
+        made = app(term.sym, tuple(self.ordered_form(arg) for arg in term.args))
+        for swap in self.swaps.get(made.sym, ()):
+            found: Bindings = {}
+            if all(match(p, a, found, []) for p, a in zip(swap.args, made.args, strict=True)):
+                other = rename(swap.result, lambda v, found=found: found[v])  # type: ignore[misc]
+                assert isinstance(other, App)
+                return min(made, other, key=id)
+        return made
+
     def canonical(self, term: App) -> Term:
         """The one term that stands for a ground term with canonical arguments."""
         reduced = self.reduce(term)

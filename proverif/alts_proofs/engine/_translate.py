@@ -28,7 +28,7 @@ from alts_proofs.engine._facts import (
     row,
     simplify_neq,
 )
-from alts_proofs.engine._terms import TRUE, App, Symbol, Term, app, rename, substitute, tuple_symbol
+from alts_proofs.engine._terms import TRUE, App, Bindings, Symbol, Term, app, rename, substitute, tuple_symbol
 from alts_proofs.engine._theory import Rule
 
 
@@ -44,7 +44,7 @@ def translate(model: core.Model, watch: Watch) -> list[RawClause]:
     """The clauses of the attacker and of the process."""
     translator = _Translator(model, watch)
     translator.attacker()
-    translator.process(model.process, State())
+    translator.process(model.process, State(noted=model.precise))
     return translator.clauses
 
 
@@ -144,7 +144,7 @@ class _Translator:
                         params=(*state.params, session),
                         sessions=(*state.sessions, session),
                         steps=(*state.steps, Step(node, session)),
-                        noted=False,
+                        noted=self.model.precise,
                     ),
                 )
             case core.New(name, variable, body):
@@ -275,6 +275,14 @@ class _Translator:
                 reached = replace(reached, hypotheses=(*reached.hypotheses, begin), noted=noted)
             self.process(node.body, reached)
 
+    def _never_differ(self, constraint: App, bindings: Bindings) -> bool:
+        """Whether a disequality is between two ways to write the same term."""
+        theory = self.model.theory
+        if not theory.swaps:
+            return False
+        forms = [theory.ordered_form(substitute(arg, bindings)) for arg in constraint.args]
+        return all(forms[i] == forms[i + 1] for i in range(0, len(forms), 2))
+
     def _emit(self, state: State, conclusion: App, node: core.Node) -> None:
         bindings = state.bindings
 
@@ -284,7 +292,7 @@ class _Translator:
         neqs: list[App] = []
         for constraint in state.neqs:
             simple = simplify_neq(constraint, bindings)
-            if simple is False:
+            if simple is False or self._never_differ(constraint, bindings):
                 return
             if not isinstance(simple, bool):
                 neqs.append(simple)

@@ -141,6 +141,7 @@ class In:
     pattern: Pattern
     body: Node
     place: Place
+    precise: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,6 +206,7 @@ class Get:
     body: Node
     other: Node
     place: Place
+    precise: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

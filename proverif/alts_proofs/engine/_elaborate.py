@@ -430,11 +430,12 @@ class _Elaborator:
                 variable = core.Variable(name)
                 sym = self._name(name, params)
                 return core.New(sym, variable, self._process(body, {**scope, name: _Local(variable)}, params), place)
-            case ast.Input(channel, pattern, body, place):
+            case ast.Input(channel, pattern, body, place, precise):
                 inner = dict(scope)
                 shape = self._pattern(pattern, scope, inner, params)
                 more = (*params, *(v.label for v in taken(shape)))
-                return core.In(self._expr(channel, scope, params), shape, self._process(body, inner, more), place)
+                where = self._expr(channel, scope, params)
+                return core.In(where, shape, self._process(body, inner, more), place, precise)
             case ast.Output(channel, message, body, place):
                 return core.Out(
                     self._expr(channel, scope, params),
@@ -471,7 +472,7 @@ class _Elaborator:
                 table = self._table(name, len(args), place)
                 values = tuple(self._expr(arg, scope, params) for arg in args)
                 return core.Insert(table, values, self._process(body, scope, params), place)
-            case ast.Get(name, parts, condition, body, other, place):
+            case ast.Get(name, parts, condition, body, other, place, precise):
                 table = self._table(name, len(parts), place)
                 inner = dict(scope)
                 shapes = tuple(self._pattern(part, scope, inner, params) for part in parts)
@@ -484,6 +485,7 @@ class _Elaborator:
                     self._process(body, inner, more),
                     self._process(other, scope, params),
                     place,
+                    precise,
                 )
             case ast.Phase(number, body, place):
                 self.model.phases = max(self.model.phases, number)

@@ -316,8 +316,8 @@ class Phrases:
                 self.expect(",")
                 pattern = self.pattern()
                 self.expect(")")
-                self._skip_brackets()
-                return ast.Input(channel, pattern, self._rest(), place)
+                precise = self._skip_brackets()
+                return ast.Input(channel, pattern, self._rest(), place, precise)
             case "out":
                 self.expect("(")
                 channel = self.term()
@@ -391,14 +391,19 @@ class Phrases:
         self.expect("(")
         parts = self._patterns()
         condition = self.term() if self.accept("suchthat") else None
-        self._skip_brackets()
+        precise = self._skip_brackets()
         if not self.accept("in"):
             return ast.Get(name, parts, condition, ast.Nil(place), ast.Nil(place), place)
         body = self.process()
-        return ast.Get(name, parts, condition, body, self._else(), place)
+        return ast.Get(name, parts, condition, body, self._else(), place, precise)
 
-    def _skip_brackets(self) -> None:
+    def _skip_brackets(self) -> bool:
+        """Skips options; says whether ``precise`` is among them."""
+        precise = False
         if self.accept("["):
             while not self.accept("]"):
-                if self.next().kind == "end":
-                    raise ScriptError("']' expected", self.peek().place)
+                token = self.next()
+                precise = precise or token.text == "precise"
+                if token.kind == "end":
+                    raise ScriptError("']' expected", token.place)
+        return precise

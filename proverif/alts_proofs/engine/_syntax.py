@@ -148,6 +148,7 @@ class Input:
     pattern: Pattern
     body: Process
     place: Place
+    precise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Get:
     body: Process
     other: Process
     place: Place
+    precise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ class _Translator:
 
     @staticmethod
     def _took(node: core.In | core.Get, value: Term, state: State) -> tuple[App, ...]:
-        if not state.noted:
+        if not (state.noted or node.precise):
             return ()
         point = _POINTS.get(id(node))
         if point is None:

@@ -140,7 +140,7 @@ class _Elaborator:
             self._declare(declared)
         process = self.source.process
         assert process is not None
-        model.theory.check(process.place)
+        model.theory.check()
         model.process = self._process(process, self.scope, ())
         self.questions.finish()
         return model

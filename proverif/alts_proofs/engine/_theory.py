@@ -58,16 +58,22 @@ class Theory:
     swaps: dict[Symbol, list[Rewrite]] = field(default_factory=dict)
     """Diffie-Hellman: both sides are the same term."""
     equational: set[Symbol] = field(default_factory=set)
+    places: dict[Symbol, Place] = field(default_factory=dict)
+    """Where the first equation on a symbol stands."""
 
     def add_equation(self, left: Term, right: Term, place: Place) -> None:
         """Adds an equation of one of the two kinds. Raises `Unsupported` for any other."""
         if self._add_swap(left, right):
+            assert isinstance(left, App)
+            self.places.setdefault(left.sym, place)
             return
-        for a, b in ((left, right), (right, left)):
-            if isinstance(a, App) and self._is_shrinking(a, b):
-                self.rewrites.setdefault(a.sym, []).append(Rewrite(a.args, b))
-                self.equational.add(a.sym)
-                return
+        for strict in (True, False):
+            for a, b in ((left, right), (right, left)):
+                if isinstance(a, App) and self._is_shrinking(a, b, strict):
+                    self.rewrites.setdefault(a.sym, []).append(Rewrite(a.args, b))
+                    self.places.setdefault(a.sym, place)
+                    self.equational.add(a.sym)
+                    return
         raise Unsupported("an equation that is neither Diffie-Hellman nor convergent", place)
 
     def _add_swap(self, left: Term, right: Term) -> bool:
@@ -91,8 +97,8 @@ class Theory:
         return False
 
     @staticmethod
-    def _is_shrinking(left: App, right: Term) -> bool:
-        """Whether `right` is made of proper subterms of `left` under symbols; which symbols is checked in `check`."""
+    def _is_shrinking(left: App, right: Term, strict: bool) -> bool:
+        """Whether `right` is a proper subterm of `left` or, unless `strict`, made of such; see also `check`."""
         subterms: set[Term] = set()
         stack = list(left.args)
         while stack:
@@ -104,15 +110,17 @@ class Theory:
         def made(term: Term) -> bool:
             return term in subterms or (isinstance(term, App) and all(made(arg) for arg in term.args))
 
-        return made(right)
+        return right in subterms if strict else made(right)
 
-    def check(self, place: Place) -> None:
+    def check(self) -> None:
         """Raises `Unsupported` unless the equations can be handled together."""
         for sym in self.swaps:
+            place = self.places[sym]
             if len(self.swaps[sym]) > 1 or sym in self.rewrites:
                 raise Unsupported(f"several equations on {sym.label}", place)
         bases = {self._base(sym) for sym in self.swaps}
         for sym, rewrites in self.rewrites.items():
+            place = self.places[sym]
             for rewrite in rewrites:
                 left = app(sym, rewrite.args)
                 subterms = _subterms(left)
@@ -123,12 +131,13 @@ class Theory:
                 for term in _outside(rewrite.result, proper):
                     if term.sym in self.rewrites:
                         raise Unsupported("an equation that is neither Diffie-Hellman nor convergent", place)
-        self._check_confluence(place)
+        self._check_confluence()
         for sym, rules in self.rules.items():
             for rule in rules:
                 for arg in (*rule.args, rule.result):
                     for term in _subterms(arg) if arg is not None else ():
                         if term.sym in self.equational:
+                            place = self.places[term.sym]
                             raise Unsupported(f"an equation on {term.sym.label}, which {sym.label} takes apart", place)
 
     def _base(self, sym: Symbol) -> Symbol:
@@ -140,7 +149,7 @@ class Theory:
                         return part.sym
         raise AssertionError
 
-    def _check_confluence(self, place: Place) -> None:
+    def _check_confluence(self) -> None:
         """Every critical pair must have one normal form. Rules terminate: results are smaller in a path order."""
         every = [(app(sym, r.args), r.result) for sym, rewrites in self.rewrites.items() for r in rewrites]
         for left, right in every:
@@ -153,7 +162,7 @@ class Theory:
                     one = substitute(right, bindings)
                     two = substitute(_replace(left, path, moved_reduct), bindings)
                     if self.normal(one) is not self.normal(two) and self.normal(one) != self.normal(two):
-                        raise Unsupported("equations that are not convergent", place)
+                        raise Unsupported("equations that are not convergent", self.places[left.sym])
 
     def check_deterministic(self, sym: Symbol, place: Place) -> None:
         """Rules without an order must agree where several apply; `ScriptError` otherwise."""

@@ -131,6 +131,7 @@ class _Elaborator:
         self.events: dict[str, Symbol] = {}
         self.tables: dict[str, Symbol] = {}
         self.names: dict[str, list[Symbol]] = {}
+        self.phase = 0
         self.questions = Questions(self.model, self.scope_term, self.events, self.tables, self.names)
 
     def run(self) -> core.Model:
@@ -488,8 +489,13 @@ class _Elaborator:
                     precise,
                 )
             case ast.Phase(number, body, place):
+                if number <= self.phase:
+                    raise ScriptError(f"phase {number} does not come after phase {self.phase}", place)
                 self.model.phases = max(self.model.phases, number)
-                return core.Phase(number, self._process(body, scope, params), place)
+                before, self.phase = self.phase, number
+                later = self._process(body, scope, params)
+                self.phase = before
+                return core.Phase(number, later, place)
             case ast.Run(name, args, place):
                 return self._run(name, args, place, scope, params)
         raise AssertionError(process)

@@ -188,6 +188,8 @@ class _Reader:
             return core.Atom(name, tuple(self.term(arg) for arg in term.args), phase, False, place)
         if len(term.args) != 1 or not isinstance(inner := term.args[0], ast.Id | ast.Call):
             raise ScriptError(f"{name} takes one {'row' if name == 'table' else 'event'}", place)
+        if phase >= 0 and name != "table":
+            raise ScriptError("events have no phase", place)
         arguments = inner.args if isinstance(inner, ast.Call) else ()
         found = (self.questions.tables if name == "table" else self.questions.events).get(inner.name)
         if found is None or found.arity != len(arguments):

@@ -114,6 +114,11 @@ class Theory:
 
     def check(self) -> None:
         """Raises `Unsupported` unless the equations can be handled together."""
+        for sym in self.equational:
+            if sym.kind != "constructor" or sym.arity == 0:
+                # Data is taken apart, and constants are taken as they are.
+                what = "data constructor" if sym.kind == "data" else "constant"
+                raise Unsupported(f"an equation on the {what} {sym.label}", self.places[sym])
         for sym in self.swaps:
             place = self.places[sym]
             if len(self.swaps[sym]) > 1 or sym in self.rewrites:

@@ -54,6 +54,7 @@ class _Translator:
         self.watch = watch
         self.evaluator = Evaluator(model.theory)
         self.clauses: list[RawClause] = []
+        self.points: dict[int, Symbol] = {}
 
     # The attacker.
 
@@ -187,8 +188,8 @@ class _Translator:
             case core.Get():
                 self._get(node, state)
             case core.Phase(number, body):
-                if number > state.phase:
-                    self.process(body, replace(state, phase=number))
+                assert number > state.phase
+                self.process(body, replace(state, phase=number))
 
     def _all(self, args: tuple[core.Expr, ...], state: State) -> list[tuple[State, tuple[Term, ...]]]:
         found: list[tuple[State, tuple[Term, ...]]] = [(state, ())]
@@ -246,13 +247,12 @@ class _Translator:
         # That no row matches is not expressed, which allows more.
         self.process(node.other, state)
 
-    @staticmethod
-    def _took(node: core.In | core.Get, value: Term, state: State) -> tuple[App, ...]:
+    def _took(self, node: core.In | core.Get, value: Term, state: State) -> tuple[App, ...]:
         if not (state.noted or node.precise):
             return ()
-        point = _POINTS.get(id(node))
+        point = self.points.get(id(node))
         if point is None:
-            point = _POINTS[id(node)] = Symbol("input", len(state.sessions), "occurrence")
+            point = self.points[id(node)] = Symbol("input", len(state.sessions), "occurrence")
         return (app(TOOK, (app(point, state.sessions), value)),)
 
     def _event(self, node: core.Event, state: State) -> None:
@@ -314,7 +314,6 @@ def _fact(fact: App, done: Callable[[Term], Term]) -> App:
     return app(fact.sym, tuple(done(arg) for arg in fact.args))
 
 
-_POINTS: dict[int, Symbol] = {}
 _SESSIONS: dict[Symbol, Symbol] = {}
 
 

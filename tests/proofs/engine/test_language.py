@@ -27,6 +27,12 @@ HEAD = "free c: channel.\nfun f(bitstring): bitstring.\nfun h(bitstring, bitstri
         ("set ignoreTypes = false.", "0", "script.pv:5: set ignoreTypes = false"),
         ("set unheardOf = true.", "0", "script.pv:5: set unheardOf"),
         ("equation forall x: bitstring; f(f(x)) = f(x).", "0", None),
+        (
+            "fun g(bitstring): bitstring [data]. equation forall x: bitstring; g(g(x)) = x.",
+            "0",
+            "the data constructor g",
+        ),
+        ("const a, b: bitstring. equation a = b.", "0", "the constant"),
         ("equation forall x: bitstring; f(x) = f(f(x)).", "0", None),
         (
             "equation forall x: bitstring, y: bitstring; h(x, y) = h(y, x).",
@@ -106,6 +112,7 @@ def test_queries_refused_one_by_one(query: str, reason: str) -> None:
         ("process (* 0", "a comment without an end"),
         ("process out(c, $)", "unknown character"),
         ("free d: channel.", "no process"),
+        ("process phase 2; phase 1; 0", "phase 1 does not come after phase 2"),
     ],
 )
 def test_errors_name_the_line(text: str, message: str) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from alts_proofs import ProVerif
 from alts_proofs.engine import Verdict, elaborate, parse_text, settle
 from tests.proofs.engine.known import KNOWN, Known
+from tests.proofs.engine.mutants import TEMPLATES, mutant
 from tests.proofs.engine.random_scripts import random_script
 
 pytestmark = pytest.mark.req("HS-13")
@@ -94,6 +96,26 @@ def oracle(executable: str, path: Path, text: str) -> list[str] | None:
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 def test_proverif_says_the_same(known: Known, proverif: str, tmp_path: Path) -> None:
     assert oracle(proverif, tmp_path / "known.pv", known.text) == list(known.verdicts)
+
+
+@pytest.mark.parametrize("index", range(len(TEMPLATES)))
+def test_unchanged_protocols_are_settled(index: int) -> None:
+    """The changes below would show little if the originals were not secure where they are meant to be."""
+    seeds = (seed for seed in range(10_000) if Random(seed).choice(TEMPLATES) is TEMPLATES[index])
+    text = next(text for text in map(mutant, seeds) if TEMPLATES[index] in text)
+    assert {verdict.result for verdict in verdicts(text)} <= {"true", "false"}
+    assert verdicts(text)[0].result == "true"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 10**9))
+def test_no_contradiction_on_changed_protocols(seed: int, proverif: str, tmp_path: Path) -> None:
+    text = mutant(seed)
+    expected = oracle(proverif, tmp_path / "mutant.pv", text)
+    if expected is None:
+        return
+    for mine, theirs in zip(verdicts(text, 20.0), expected, strict=True):
+        assert {mine.result, theirs} != {"true", "false"}, text
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -74,8 +74,8 @@ process new ka: bitstring; new kb: bitstring; insert keys(A, ka); insert keys(B,
   | !( new n: bitstring; out(c, (A, n, B)); in(c, (m: bitstring, ticket: bitstring));
        let (=B, k: bitstring, =n) = sdec(m, ka) in event Done(k, n); event Begin(k, A); out(c, (ticket, senc(A, k)));
        out(c, senc(s, k)) )
-  | !( in(c, (ticket: bitstring, proof: bitstring)); let (=A, k: bitstring) = sdec(ticket, kb) in
-       let x = sdec(proof, k) in if x = A then event End(k, A); out(c, senc(t, k)) )
+  | !( in(c, (ticket: bitstring, shown: bitstring)); let (=A, k: bitstring) = sdec(ticket, kb) in
+       let x = sdec(shown, k) in if x = A then event End(k, A); out(c, senc(t, k)) )
   | !( in(c, (x: bitstring, kx: bitstring)); if x <> A && x <> B then insert keys(x, kx) )
   | phase 1; out(c, ka) )
 """,

@@ -103,8 +103,9 @@ def test_unchanged_protocols_are_settled(index: int) -> None:
     """The changes below would show little if the originals were not secure where they are meant to be."""
     seeds = (seed for seed in range(10_000) if Random(seed).choice(TEMPLATES) is TEMPLATES[index])
     text = next(text for text in map(mutant, seeds) if TEMPLATES[index] in text)
-    assert {verdict.result for verdict in verdicts(text)} <= {"true", "false"}
-    assert verdicts(text)[0].result == "true"
+    found = {verdict.result for verdict in verdicts(text)}
+    assert "true" in found
+    assert found <= {"true", "false"}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

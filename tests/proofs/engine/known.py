@@ -363,4 +363,23 @@ KNOWN = (
           ( (if (k = l || k <> l) && not(k = l) then out(c, s))
           | (if not(k = k) || (k = l && k = k) then out(c, t)) )""",
     ),
+    _known(
+        "a derivation that is no run",
+        "cannot_be_proved false",
+        """
+        free d: channel [private].
+        free t: bitstring [private].
+        query attacker(s). query attacker(t).
+        process (out(d, s)) | (out(d, t)) | (in(d, x: bitstring); in(d, =s); out(c, x))""",
+    ),
+    _known(
+        "all but one",
+        "false",
+        """
+        const one: bitstring.
+        fun own(bitstring): bitstring [private].
+        query attacker(s).
+        process (!(in(c, x: bitstring); if x <> one then out(c, own(x)))) | (out(c, own(one)))
+          | (in(c, =own(one)); out(c, s))""",
+    ),
 )

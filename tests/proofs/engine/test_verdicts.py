@@ -63,6 +63,14 @@ def test_an_attack_tells_its_steps() -> None:
     assert lines[-1] == "two executions of the event in front, one of that behind"
 
 
+def test_a_secrecy_assumption_that_does_not_hold_proves_nothing() -> None:
+    (known,) = (one for one in KNOWN if one.name == "secrecy assumption")
+    (verdict,) = verdicts(known.text.replace("out(c, senc(s, k))", "out(c, senc(s, k)); out(c, k)"))
+    assert verdict.result == "cannot_be_proved"
+    assert verdict.reason is not None
+    assert "declared with not" in verdict.reason
+
+
 # The oracle.
 
 

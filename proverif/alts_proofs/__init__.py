@@ -6,6 +6,7 @@ how it went. The command is ``alts prove``, also ``python -m alts_proofs``.
 
 from __future__ import annotations
 
+from alts_proofs._compare import Comparison, compare
 from alts_proofs._engines import ENGINES, Engine, select_engine
 from alts_proofs._errors import EngineFailure, EngineUnavailable, ManifestError, ProofsError, UsageError
 from alts_proofs._manifest import SCRIPTS, Manifest, Query, Script, load_manifest
@@ -13,10 +14,13 @@ from alts_proofs._outcome import Outcome
 from alts_proofs._prove import prove, skip
 from alts_proofs._proverif import ProVerif
 from alts_proofs._report import FileReport, Report, report_schema
+from alts_proofs.engine import BuiltIn
 
 __all__ = [
     "ENGINES",
     "SCRIPTS",
+    "BuiltIn",
+    "Comparison",
     "Engine",
     "EngineFailure",
     "EngineUnavailable",
@@ -30,6 +34,7 @@ __all__ = [
     "Report",
     "Script",
     "UsageError",
+    "compare",
     "load_manifest",
     "prove",
     "report_schema",

@@ -10,6 +10,7 @@ from alts_proofs._errors import EngineUnavailable, UsageError
 from alts_proofs._manifest import Script
 from alts_proofs._outcome import Outcome
 from alts_proofs._proverif import ProVerif
+from alts_proofs.engine import BuiltIn
 
 
 class Engine(Protocol):
@@ -33,13 +34,9 @@ class Engine(Protocol):
         """
 
 
-def _builtin() -> Engine:
-    raise UsageError("the built-in engine does not exist yet; install ProVerif and use --engine proverif")
-
-
 # `auto` takes the first that can run here.
-_MAKERS: dict[str, Callable[[], Engine]] = {"proverif": ProVerif, "builtin": _builtin}
-_AUTO = ("proverif",)
+_MAKERS: dict[str, Callable[[], Engine]] = {"proverif": ProVerif, "builtin": BuiltIn}
+_AUTO = ("proverif", "builtin")
 ENGINES = ("auto", *_MAKERS)
 
 

@@ -3,7 +3,7 @@
 Exit codes: 0 every query came out as expected; 1 one did not (``false`` for ``true``, a time-out, ...); 2 usage; 3 the
 prover or the manifest failed, or nothing ran. A run that skipped everything, because there is no prover, exits 3 as
 well and says ``skipped`` with the reason for each query in ``--json``; with ``--allow-skipped`` it exits 0 and says the
-same.
+same. ``--compare`` runs ProVerif and the built-in engine: 1 when they contradict each other.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import os
 import sys
 from collections.abc import Iterable
 
+from alts_proofs._compare import compare
 from alts_proofs._engines import ENGINES, select_engine
 from alts_proofs._errors import EngineUnavailable, ManifestError, UsageError
 from alts_proofs._manifest import Script, load_manifest
 from alts_proofs._prove import prove, skip
 from alts_proofs._report import HARNESS, OK, USAGE, FileReport, Report, command
+from alts_proofs.engine import BuiltIn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-j", "--jobs", type=_jobs, default=min(4, os.cpu_count() or 1), metavar="N", help="files at once"
     )
+    parser.add_argument(
+        "--compare", action="store_true", help="run ProVerif and the built-in engine; fail when they contradict"
+    )
     parser.add_argument("--allow-skipped", action="store_true", help="exit 0, not 3, when there is no prover")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print the report as one JSON document")
@@ -48,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
         scripts = load_manifest().select(args.files)
         if args.list:
             return _list(scripts)
+        if args.compare:
+            return _compare(args, scripts)
         report = _report(args, scripts)
     except UsageError as error:
         print(f"alts prove: {error}", file=sys.stderr)
@@ -67,7 +74,29 @@ def _report(args: argparse.Namespace, scripts: tuple[Script, ...]) -> Report:
         engine = select_engine(args.engine)
     except EngineUnavailable as error:
         return skip(args.engine, scripts, str(error))
+    if isinstance(engine, BuiltIn) and sys.stderr.isatty():
+        engine.watcher = _watch
     return prove(engine, scripts, args.timeout, args.jobs, _progress)
+
+
+def _compare(args: argparse.Namespace, scripts: tuple[Script, ...]) -> int:
+    try:
+        engines = (select_engine("proverif"), select_engine("builtin"))
+    except EngineUnavailable as error:
+        print(f"SKIPPED: nothing to compare with: {error}")
+        return OK if args.allow_skipped else HARNESS
+    comparison = compare(engines, scripts, args.timeout, args.jobs, _progress)
+    if args.json:
+        print(json.dumps(comparison.document(), indent=2))
+    else:
+        _print(comparison.lines())
+    return comparison.exit_code()
+
+
+def _watch(file: str, numbers: list[int]) -> None:
+    processed, kept, waiting, rate = numbers
+    line = f"{file}: {processed} clauses, {kept} kept, {waiting} waiting, {rate}/s"
+    print(f"\r{line[:79]:<79}\r", end="", file=sys.stderr, flush=True)
 
 
 def _progress(file: FileReport) -> None:

@@ -1,0 +1,89 @@
+"""``python -m alts_proofs.engine``: settles the queries of one script, one JSON document a line.
+
+Lines are ``{"queries": [...]}`` first, then ``{"query": index, "result": ..., "seconds": ..., "reason": ...,
+"trace": ...}`` for each query as it is settled, and with ``--progress`` ``{"progress": ...}`` in between.
+Exit codes: 0 all went as it should, whatever came out; 2 usage or a script that is not in the language.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from alts_proofs.engine._elaborate import elaborate
+from alts_proofs.engine._errors import EngineError, Unsupported
+from alts_proofs.engine._parser import parse_script
+from alts_proofs.engine._settle import Progress, Verdict, groups, settle
+
+# Derivations and scripts nest deeply.
+_RECURSION = 200_000
+_STACK = 512 << 20
+
+
+def main() -> int:
+    """Parses the command line and runs it on a large stack; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m alts_proofs.engine", description=__doc__.splitlines()[0])
+    parser.add_argument("script", type=Path)
+    parser.add_argument("-lib", "--library", action="append", default=[], type=Path)
+    parser.add_argument("--timeout", type=float, default=3600.0, metavar="S")
+    parser.add_argument("--part", default="0/1", metavar="K/N", help="settle every Nth group of queries, from the Kth")
+    parser.add_argument("--progress", action="store_true")
+    args = parser.parse_args()
+    codes: list[int] = []
+    sys.setrecursionlimit(_RECURSION)
+    threading.stack_size(_STACK)
+    thread = threading.Thread(target=lambda: codes.append(_run(args)))
+    thread.start()
+    thread.join()
+    return codes[0] if codes else 3
+
+
+def _tell(document: dict[str, Any]) -> None:
+    print(json.dumps(document), flush=True)
+
+
+def _run(args: argparse.Namespace) -> int:
+    start = time.monotonic()
+    try:
+        model = elaborate(parse_script(args.script, args.library, Path.cwd()))
+    except Unsupported as error:
+        _tell({"unsupported": str(error)})
+        return 0
+    except EngineError as error:
+        print(f"alts_proofs.engine: {error}", file=sys.stderr)
+        return 2
+    part, parts = (int(number) for number in args.part.split("/"))
+    _tell({"queries": [query.text for query in model.queries]})
+    wanted = [index for group in groups(model)[part::parts] for index in group]
+
+    def progress(one: Progress) -> None:
+        if args.progress:
+            _tell({"progress": [one.processed, one.kept, one.waiting, round(one.rate)]})
+
+    last = start
+    for index, verdict in settle(model, wanted, start + args.timeout, progress):
+        now = time.monotonic()
+        _tell(_document(index, verdict, now - last))
+        last = now
+    return 0
+
+
+def _document(index: int, verdict: Verdict, seconds: float) -> dict[str, Any]:
+    document: dict[str, Any] = {"query": index, "result": verdict.result, "seconds": round(seconds, 3)}
+    if verdict.reason is not None:
+        document["reason"] = verdict.reason
+    if verdict.lines:
+        document["trace"] = "\n".join(
+            f"{number}. {line.text}" + (f"  [{line.place}]" if line.place else "")
+            for number, line in enumerate(verdict.lines, 1)
+        )
+    return document
+
+
+if __name__ == "__main__":
+    sys.exit(main())

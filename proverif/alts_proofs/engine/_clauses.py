@@ -1,0 +1,440 @@
+"""Clauses in normal form, and which of two is the more general.
+
+Normalising a clause takes hypotheses ``attacker(f(...))`` apart at data constructors, and conclusions likewise; it
+drops hypotheses that are public, repeated, redundant, or ``attacker(x)`` with x nowhere else; and it gives up clauses
+that can never matter: tautologies, unsatisfiable disequalities, terms not in normal form, and hypotheses that were
+declared underivable with ``not`` (the declarations are checked in the end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from alts_proofs.engine._facts import BLOCKING, TOOK, Origin, RawClause, entails, is_attacker, simplify_neq
+from alts_proofs.engine._terms import (
+    App,
+    Bindings,
+    Symbol,
+    Term,
+    app,
+    match,
+    rename,
+    shift,
+    substitute,
+    unify,
+    variables,
+)
+from alts_proofs.engine._theory import Theory
+
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How a clause was made: from a raw clause, or by resolving `first` with hypothesis `index` of `second`.
+
+    `sources` gives for each hypothesis the raw one that it comes from and where in it; `path` where in the raw
+    conclusion the conclusion stands. The raw hypotheses of a resolvent are those of `first`, then those of `second`
+    but the one. `merged` tells which hypotheses were left out as more general than others that stayed.
+    """
+
+    sources: tuple[tuple[int, Path], ...]
+    path: Path
+    merged: tuple[tuple[tuple[int, Path], tuple[int, Path]], ...] = ()
+    raw: RawClause | None = None
+    first: Clause | None = None
+    second: Clause | None = None
+    index: int = -1
+
+
+class Clause:
+    """A clause over the variables 0, 1, ...; `selected` is the hypothesis to resolve upon, -1 for the conclusion."""
+
+    __slots__ = (
+        "alive",
+        "bits",
+        "conclusion",
+        "core",
+        "free",
+        "history",
+        "hypotheses",
+        "moved",
+        "neqs",
+        "number",
+        "selected",
+        "size",
+    )
+
+    def __init__(self, conclusion: App, hypotheses: tuple[App, ...], neqs: tuple[App, ...], history: History) -> None:
+        self.conclusion = conclusion
+        self.hypotheses = hypotheses
+        self.neqs = neqs
+        self.history = history
+        self.selected = -1
+        self.alive = True
+        self.number = 0
+        self.moved: tuple[App, tuple[App, ...], tuple[App, ...]] | None = None
+        bits, size = conclusion.bits, conclusion.size
+        core: list[App] = []
+        free: list[App] = []
+        for hypothesis in hypotheses:
+            if is_free(hypothesis):
+                free.append(hypothesis)
+            else:
+                core.append(hypothesis)
+                bits |= hypothesis.bits
+                size += hypothesis.size
+        core.sort(key=_by_size, reverse=True)
+        self.core = tuple(core)
+        self.free = tuple(free)
+        self.bits = bits
+        self.size = size
+
+    def shifted(self) -> tuple[App, tuple[App, ...], tuple[App, ...]]:
+        """Conclusion, hypotheses and disequalities with other variables."""
+        if self.moved is None:
+            self.moved = (
+                _moved(self.conclusion),
+                tuple([_moved(h) for h in self.hypotheses]),
+                tuple([_moved(n) for n in self.neqs]),
+            )
+        return self.moved
+
+    def __repr__(self) -> str:
+        left = " && ".join(map(repr, (*self.neqs, *self.hypotheses)))
+        return f"{left} -> {self.conclusion!r}"
+
+
+def _by_size(fact: App) -> int:
+    return fact.size
+
+
+def _moved(fact: App) -> App:
+    made = shift(fact)
+    assert isinstance(made, App)
+    return made
+
+
+_ATTACKER: dict[Symbol, bool] = {}
+
+
+def about_attacker(sym: Symbol) -> bool:
+    """`is_attacker`, remembered."""
+    found = _ATTACKER.get(sym)
+    if found is None:
+        found = _ATTACKER[sym] = is_attacker(sym)
+    return found
+
+
+def is_free(fact: App) -> bool:
+    """Whether `fact` is ``attacker(x)``: never selected, since the attacker has something in any case."""
+    return isinstance(fact.args[0], int) and about_attacker(fact.sym)
+
+
+_PUBLIC: dict[App, bool] = {}
+
+
+def is_public(term: App) -> bool:
+    """Whether the attacker has a term from the start: it is made of public free names and constructors."""
+    if not term.ground:
+        return False
+    found = _PUBLIC.get(term)
+    if found is None:
+        sym = term.sym
+        found = not sym.private and sym.kind in ("free", "constructor", "data")
+        found = found and all(isinstance(arg, App) and is_public(arg) for arg in term.args)
+        _PUBLIC[term] = found
+    return found
+
+
+def parts(fact: App, path: Path = ()) -> Iterator[tuple[App, Path]]:
+    """``attacker(f(a, b))`` as ``attacker(a)``, ``attacker(b)`` where f is data, down to what is not; else `fact`."""
+    if about_attacker(fact.sym):
+        term = fact.args[0]
+        if isinstance(term, App) and term.sym.kind == "data":
+            for i, arg in enumerate(term.args):
+                yield from parts(app(fact.sym, (arg,)), (*path, i))
+            return
+    yield fact, path
+
+
+class Normalizer:
+    """Normalises clauses of one script; `secrets` are the facts declared underivable."""
+
+    def __init__(self, theory: Theory, secrets: Sequence[App]) -> None:
+        self.theory = theory
+        self.secrets: dict[Symbol, list[App]] = {}
+        for secret in secrets:
+            self.secrets.setdefault(secret.sym, []).append(secret)
+        self.equational = bool(theory.rewrites)
+        self.exponents = bool(theory.swaps)
+
+    def raw(self, raw: RawClause) -> list[Clause]:
+        """The clauses that a raw one stands for."""
+        if _is_standard(raw.origin):
+            sources = tuple((i, ()) for i in range(len(raw.hypotheses)))
+            return [Clause(raw.conclusion, raw.hypotheses, raw.neqs, History(sources, (), (), raw))]
+        return self.clauses(raw.conclusion, raw.hypotheses, raw.neqs, {}, History((), (), (), raw))
+
+    def clauses(
+        self, conclusion: App, hypotheses: Iterable[App], neqs: Iterable[App], bindings: Bindings, made: History
+    ) -> list[Clause]:
+        """The normal clauses of one; `bindings` still apply to `neqs`, and only to them."""
+        facts_given = tuple(hypotheses)
+        joined: list[tuple[tuple[int, Path], tuple[int, Path]]] = []
+        if sum(fact.sym is TOOK for fact in facts_given) > 1:
+            trial: Bindings = {}
+            if not _join(facts_given, trial, joined):
+                return []
+            if trial:
+                conclusion = _under(conclusion, trial)
+                facts_given = tuple(_under(fact, trial) for fact in facts_given)
+                bindings = {**bindings, **trial}
+        constraints: dict[App, None] = {}
+        for constraint in neqs:
+            simple = simplify_neq(constraint, bindings)
+            if simple is False:
+                return []
+            if not isinstance(simple, bool):
+                constraints[simple] = None
+        facts: dict[App, tuple[int, Path]] = {}
+        for source, hypothesis in enumerate(facts_given):
+            for fact, path in parts(hypothesis):
+                if fact in facts:
+                    continue
+                term = fact.args[0]
+                if isinstance(term, App):
+                    if is_public(term) and about_attacker(fact.sym):
+                        continue
+                    if self._is_secret(fact):
+                        return []
+                    if self.equational and not self.theory.is_normal(fact):
+                        return []
+                facts[fact] = (source, path)
+        if self.exponents and not self.theory.is_coherent((*facts, conclusion)):
+            return []
+        found: list[Clause] = []
+        for end, path in parts(conclusion):
+            if end in facts or (self.equational and not self.theory.is_normal(end)):
+                continue
+            found.append(self._finish(end, path, facts, constraints, made, tuple(joined)))
+        return found
+
+    def _is_secret(self, fact: App) -> bool:
+        return any(match(secret, fact, {}, []) for secret in self.secrets.get(fact.sym, ()))
+
+    def _finish(
+        self,
+        conclusion: App,
+        path: Path,
+        facts: dict[App, tuple[int, Path]],
+        constraints: Iterable[App],
+        made: History,
+        joined: tuple[tuple[tuple[int, Path], tuple[int, Path]], ...],
+    ) -> Clause:
+        used: set[int] = set()
+        variables(conclusion, used)
+        in_conclusion = frozenset(used)
+        for fact in facts:
+            if not is_free(fact):
+                variables(fact, used)
+        kept = [fact for fact in facts if not is_free(fact) or fact.args[0] in used]
+        merged = joined
+        if any(fact.sym in BLOCKING for fact in kept):
+            kept, pairs = _without_redundant(in_conclusion, kept, constraints)
+            merged = (*joined, *((facts[fact], facts[other]) for fact, other in pairs))
+        numbers: dict[int, int] = {}
+
+        def number(variable: int) -> Term:
+            found = numbers.get(variable)
+            if found is None:
+                found = numbers[variable] = len(numbers)
+            return found
+
+        def renamed(fact: App) -> App:
+            new = rename(fact, number)
+            assert isinstance(new, App)
+            return new
+
+        conclusion = renamed(conclusion)
+        hypotheses = tuple([renamed(fact) for fact in kept])
+        neqs: list[App] = []
+        for constraint in constraints:
+            mine: set[int] = set()
+            variables(constraint, mine)
+            # A variable that occurs nowhere else has values enough.
+            if all(v < 0 or v in numbers for v in mine):
+                new = rename(constraint, lambda v: v if v < 0 else numbers[v])
+                assert isinstance(new, App)
+                simple = simplify_neq(new, {})
+                if not isinstance(simple, bool):
+                    neqs.append(simple)
+        sources = tuple([facts[fact] for fact in kept])
+        history = History(sources, path, merged, made.raw, made.first, made.second, made.index)
+        return Clause(conclusion, hypotheses, tuple(neqs), history)
+
+
+def one_value_each(facts: Iterable[App], bindings: Bindings | None = None) -> bool:
+    """Whether no execution takes two values that cannot be the same; extends `bindings`, if given, so that they are."""
+    trial: Bindings = {} if bindings is None else bindings
+    took: dict[Term, list[Term]] = {}
+    for fact in facts:
+        if fact.sym is TOOK:
+            took.setdefault(fact.args[0], []).append(fact.args[1])
+    for values in took.values():
+        for value in values[1:]:
+            if not unify(values[0], value, trial):
+                return False
+    return True
+
+
+def _join(facts: Sequence[App], bindings: Bindings, joined: list[tuple[tuple[int, Path], tuple[int, Path]]]) -> bool:
+    """Makes the values that one execution takes the same, if that can be; `joined` tells which facts these are."""
+    size = -1
+    while size != len(bindings):
+        size = len(bindings)
+        took: dict[Term, int] = {}
+        for i, fact in enumerate(facts):
+            if fact.sym is not TOOK:
+                continue
+            first = took.setdefault(substitute(fact.args[0], bindings), i)
+            before = len(bindings)
+            if not unify(facts[first].args[1], fact.args[1], bindings):
+                return False
+            if len(bindings) != before:
+                joined.append(((first, ()), (i, ())))
+    return True
+
+
+def _under(fact: App, bindings: Bindings) -> App:
+    made = substitute(fact, bindings)
+    assert isinstance(made, App)
+    return made
+
+
+def _is_standard(origin: Origin) -> bool:
+    """Whether a clause makes data or takes it apart: these stay as they are."""
+    return origin.kind == "apply" and origin.sym is not None and origin.sym.kind == "data"
+
+
+def _without_redundant(
+    in_conclusion: frozenset[int], facts: list[App], constraints: Iterable[App]
+) -> tuple[list[App], list[tuple[App, App]]]:
+    """Without groups of hypotheses that are more general than others, on variables that occur in the group only.
+
+    Second come the facts left out, each with the one that it is more general than.
+    """
+    pairs: list[tuple[App, App]] = []
+    fixed = set(in_conclusion)
+    for constraint in constraints:
+        variables(constraint, fixed)
+    own: list[set[int]] = []
+    for fact in facts:
+        mine: set[int] = set()
+        variables(fact, mine)
+        own.append(mine - fixed)
+    alive = set(range(len(facts)))
+    for start in range(len(facts)):
+        if start not in alive:
+            continue
+        group, reach = {start}, set(own[start])
+        if not reach:
+            continue
+        grew = True
+        while grew:
+            grew = False
+            for i in alive - group:
+                if own[i] & reach:
+                    group.add(i)
+                    reach |= own[i]
+                    grew = True
+        others = [facts[i] for i in alive - group]
+        if len(group) > 6 or not others:
+            continue
+        bindings: Bindings = {}
+        for i in group:
+            mine = set()
+            variables(facts[i], mine)
+            for v in mine - reach:
+                bindings[v] = v
+        wanted = sorted((facts[i] for i in group), key=_by_size, reverse=True)
+        if _all_match(wanted, 0, others, bindings, pairs):
+            alive -= group
+    return [fact for i, fact in enumerate(facts) if i in alive], pairs
+
+
+def _all_match(
+    wanted: list[App], position: int, others: list[App], bindings: Bindings, pairs: list[tuple[App, App]]
+) -> bool:
+    if position == len(wanted):
+        return True
+    fact = wanted[position]
+    for other in others:
+        if other.sym is fact.sym:
+            trail: list[int] = []
+            if match(fact, other, bindings, trail) and _all_match(wanted, position + 1, others, bindings, pairs):
+                pairs.append((fact, other))
+                return True
+            for v in trail:
+                del bindings[v]
+    return False
+
+
+def subsumes(general: Clause, special: Clause) -> bool:
+    """Whether `special` says nothing that `general` does not say.
+
+    One substitution maps the conclusion of `general` to that of `special` and its hypotheses into those of `special`,
+    each to one of its own; what it makes of ``attacker(x)`` the attacker can make from hypotheses of `special`; and the
+    disequalities of `special` imply those of `general`.
+    """
+    if general.bits & ~special.bits or general.size > special.size or len(general.core) > len(special.core):
+        return False
+    bindings: Bindings = {}
+    if not match(general.conclusion, special.conclusion, bindings, []):
+        return False
+    return _match_core(general, special, 0, 0, bindings)
+
+
+def _match_core(general: Clause, special: Clause, position: int, used: int, bindings: Bindings) -> bool:
+    core = general.core
+    if position == len(core):
+        return _match_rest(general, special, bindings)
+    fact = core[position]
+    sym, bits, size = fact.sym, fact.bits, fact.size
+    for i, other in enumerate(special.core):
+        if used >> i & 1 or other.sym is not sym or bits & ~other.bits or size > other.size:
+            continue
+        trail: list[int] = []
+        if match(fact, other, bindings, trail) and _match_core(general, special, position + 1, used | 1 << i, bindings):
+            return True
+        for v in trail:
+            del bindings[v]
+    return False
+
+
+def _match_rest(general: Clause, special: Clause, bindings: Bindings) -> bool:
+    for fact in general.free:
+        variable = fact.args[0]
+        assert isinstance(variable, int)
+        if not has(special.hypotheses, fact.sym, bindings.get(variable, variable)):
+            return False
+    for constraint in general.neqs:
+        new = rename(constraint, lambda v: v if v < 0 else bindings.get(v, v))
+        assert isinstance(new, App)
+        simple = simplify_neq(new, {})
+        if simple is True:
+            continue
+        if isinstance(simple, bool) or not entails(special.neqs, simple):
+            return False
+    return True
+
+
+def has(hypotheses: tuple[App, ...], sym: Symbol, term: Term) -> bool:
+    """Whether hypotheses give the attacker `term`: it is among them, public, or data made of such terms."""
+    if isinstance(term, App):
+        if is_public(term):
+            return True
+        if term.sym.kind == "data":
+            return all(has(hypotheses, sym, arg) for arg in term.args)
+    return app(sym, (term,)) in hypotheses

@@ -1,0 +1,352 @@
+"""From queries to goals, and from what is left of a goal to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from alts_proofs.engine import _core as core
+from alts_proofs.engine._clauses import Clause, one_value_each
+from alts_proofs.engine._evaluate import Evaluator, State
+from alts_proofs.engine._facts import (
+    BEGIN,
+    END,
+    INJ_BEGIN,
+    INJ_END,
+    TOOK,
+    Origin,
+    RawClause,
+    attacker,
+    entails,
+    mess,
+    neq,
+    row,
+    simplify_neq,
+)
+from alts_proofs.engine._terms import App, Bindings, Symbol, Term, app, match, rename, shift, substitute, unify
+from alts_proofs.engine._theory import Theory
+from alts_proofs.engine._translate import Watch
+
+GOAL = Symbol("goal", 0, "predicate")
+_FREE = 1 << 24
+
+
+def watch(queries: list[core.Query]) -> Watch:
+    """The events that the queries speak of."""
+    ends: dict[Symbol, bool] = {}
+    begins: dict[Symbol, bool] = {}
+    for query in queries:
+        for atoms, events in ((query.left, ends), *((disjunct, begins) for disjunct in query.right)):
+            for atom in atoms:
+                if atom.kind == "event":
+                    event = _event(atom).sym
+                    events[event] = events.get(event, False) or atom.injective
+    return Watch(ends, begins)
+
+
+def _event(atom: core.Atom) -> App:
+    event = atom.args[0]
+    assert isinstance(event, App)
+    return event
+
+
+def variants(terms: tuple[Term, ...], theory: Theory) -> list[tuple[Bindings, tuple[Term, ...]]]:
+    """The ways to write terms for the equations: bindings of their variables, and the terms under them."""
+    if not theory.equational:
+        return [({}, terms)]
+    evaluator = Evaluator(theory)
+    # New variables are far above those that are in use.
+    evaluator._next = _FREE
+
+    def write(term: Term, state: State) -> Iterator[tuple[State, Term]]:
+        if isinstance(term, int):
+            yield state, term
+            return
+        for reached, args in write_all(term.args, state):
+            for after, value in evaluator.apply(term.sym, args, reached, False):
+                assert value is not None
+                yield after, value
+
+    def write_all(args: tuple[Term, ...], state: State) -> Iterator[tuple[State, tuple[Term, ...]]]:
+        if not args:
+            yield state, ()
+            return
+        for reached, first in write(args[0], state):
+            for after, rest in write_all(args[1:], reached):
+                yield after, (first, *rest)
+
+    return [
+        (state.bindings, tuple(substitute(term, state.bindings) for term in written))
+        for state, written in write_all(terms, State())
+    ]
+
+
+def count_variables(query: core.Query) -> int:
+    """One more than the greatest variable of a query."""
+    greatest = -1
+    stack: list[Term] = [t for atoms in (query.left, *query.right) for atom in atoms for t in atom.args]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, int):
+            greatest = max(greatest, one)
+        else:
+            stack.extend(one.args)
+    return greatest + 1
+
+
+def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClause]:
+    """The goals to solve for a query: all ways in which its left side may hold.
+
+    The conclusion carries the values of the query's variables and, last, the execution of the injective event if any.
+    """
+    count = count_variables(query)
+    found: list[RawClause] = []
+    terms = tuple(term for atom in query.left for term in atom.args)
+    for bindings, written in variants(terms, model.theory):
+        rest = iter(written)
+        facts: list[App] = []
+        merged = dict(bindings)
+        possible = True
+        execution: Term | None = None
+        for atom in query.left:
+            args = tuple(next(rest) for _ in atom.args)
+            if atom.kind == "=":
+                possible = possible and unify(args[0], args[1], merged)
+                continue
+            facts.append(_left_fact(atom, args, model, watched, 2 * _FREE + len(facts)))
+            if atom.injective:
+                execution = facts[-1].args[1]
+        if not possible:
+            continue
+        values = tuple(substitute(v, merged) for v in range(count))
+        if execution is not None:
+            values = (*values, execution)
+        hypotheses = []
+        for fact in facts:
+            new = substitute(fact, merged)
+            assert isinstance(new, App)
+            hypotheses.append(new)
+        found.append(RawClause(app(GOAL, values), tuple(hypotheses), (), Origin("goal")))
+    return found
+
+
+def _left_fact(atom: core.Atom, args: tuple[Term, ...], model: core.Model, watched: Watch, fresh: int) -> App:
+    # A query that names no phase means the last one, in which the attacker has all that it had before.
+    phase = atom.phase if atom.phase >= 0 else model.phases
+    match atom.kind:
+        case "attacker":
+            return attacker(args[0], phase)
+        case "mess":
+            return mess(args[0], args[1], phase)
+        case "table":
+            return row(args[0], phase)
+    event = args[0]
+    assert isinstance(event, App)
+    return app(INJ_END, (event, fresh)) if watched.ends[event.sym] else app(END, (event,))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A disjunct that a clause satisfies, and the executions of its injective events, in order."""
+
+    disjunct: int
+    executions: tuple[Term, ...]
+
+
+def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
+    """The ways in which a clause that is left of a goal satisfies the right side."""
+    constants: dict[App, int] = {}
+
+    def constant(variable: int) -> Term:
+        made = app(_constant(variable))
+        constants[made] = variable
+        return made
+
+    def back(term: Term) -> Term:
+        if isinstance(term, int):
+            return term
+        if term in constants:
+            return constants[term]
+        return app(term.sym, tuple(back(arg) for arg in term.args))
+
+    count = count_variables(query)
+    values = tuple(rename(value, constant) for value in clause.conclusion.args[:count])
+    begins: list[tuple[Term, Term | None]] = []
+    for fact in clause.hypotheses:
+        if fact.sym is BEGIN:
+            begins.append((rename(fact.args[0], constant), None))
+        elif fact.sym is INJ_BEGIN:
+            begins.append((rename(fact.args[0], constant), rename(fact.args[1], constant)))
+    found: list[Match] = []
+    for index, disjunct in enumerate(query.right):
+        terms = tuple(term for atom in disjunct for term in atom.args)
+        for bindings, written in variants(terms, theory):
+            # The values must be what this way of writing takes them for.
+            start: Bindings = {}
+            if not all(
+                match(substitute(v, bindings), values[v], start, []) for v in range(count) if v in _bound(query)
+            ):
+                continue
+            rest = iter(written)
+            atoms = [(atom, tuple(next(rest) for _ in atom.args)) for atom in disjunct]
+            for solution, executions in _events(atoms, begins, start):
+                if _comparisons(atoms, solution, clause, back):
+                    found.append(Match(index, tuple(back(execution) for execution in executions)))
+    return found
+
+
+_CONSTANTS: dict[int, Symbol] = {}
+
+
+def _constant(variable: int) -> Symbol:
+    found = _CONSTANTS.get(variable)
+    if found is None:
+        found = _CONSTANTS[variable] = Symbol(f"x{variable}", 0, "constructor")
+    return found
+
+
+def _bound(query: core.Query) -> set[int]:
+    """The variables of the left side; the others are existential."""
+    found: set[int] = set()
+    stack: list[Term] = [term for atom in query.left for term in atom.args]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, int):
+            found.add(one)
+        else:
+            stack.extend(one.args)
+    return found
+
+
+_Atoms = list[tuple[core.Atom, tuple[Term, ...]]]
+
+
+def _events(
+    atoms: _Atoms, begins: list[tuple[Term, Term | None]], bindings: Bindings
+) -> Iterator[tuple[Bindings, tuple[Term, ...]]]:
+    """The ways to find the events of a disjunct among those executed."""
+    if not atoms:
+        yield bindings, ()
+        return
+    atom, args = atoms[0]
+    if atom.kind != "event":
+        yield from _events(atoms[1:], begins, bindings)
+        return
+    for event, execution in begins:
+        trial = dict(bindings)
+        if (atom.injective and execution is None) or not match(args[0], event, trial, []):
+            continue
+        for solution, executions in _events(atoms[1:], begins, trial):
+            if atom.injective:
+                assert execution is not None
+                yield solution, (execution, *executions)
+            else:
+                yield solution, executions
+
+
+def _comparisons(atoms: _Atoms, bindings: Bindings, clause: Clause, back: Callable[[Term], Term]) -> bool:
+    """Whether the equalities hold, for some value of what is still open, and the inequalities for sure."""
+    solution = dict(bindings)
+    for atom, args in atoms:
+        if atom.kind == "=" and not unify(args[0], args[1], solution):
+            return False
+    for atom, args in atoms:
+        if atom.kind == "<>":
+            left, right = (substitute(arg, solution) for arg in args)
+            if not (isinstance(left, App) and left.ground and isinstance(right, App) and right.ground):
+                return False
+            simple = simplify_neq(neq(((back(left), back(right)),)), {})
+            if simple is True:
+                continue
+            if isinstance(simple, bool) or not entails(clause.neqs, simple):
+                return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A clause that satisfies no disjunct; with `other`, two that share the execution of an injective event."""
+
+    clause: Clause
+    other: Clause | None = None
+    first: Term | None = None
+    second: Term | None = None
+
+
+def judge(query: core.Query, clauses: list[Clause], theory: Theory) -> list[Failure]:
+    """What speaks against a query: nothing if it is true."""
+    found: list[Failure] = []
+    choices: list[tuple[Clause, list[Match]]] = []
+    for clause in clauses:
+        ways = matches(query, clause, theory)
+        if not ways:
+            found.append(Failure(clause))
+        elif all(way.executions for way in ways):
+            # If some way has no injective event, nothing has to be told apart.
+            choices.append((clause, ways))
+    if found or not choices:
+        return found
+    return _injective(choices)
+
+
+def _injective(choices: list[tuple[Clause, list[Match]]]) -> list[Failure]:
+    """Looks for one way for each clause such that no execution is needed for two; gives the first obstacles if none."""
+    obstacles: list[Failure] = []
+    chosen: list[tuple[Clause, Match]] = []
+    budget = 20_000
+
+    def extend(position: int) -> bool:
+        nonlocal budget
+        if position == len(choices):
+            return True
+        clause, ways = choices[position]
+        for way in ways:
+            budget -= 1
+            if budget < 0:
+                return False
+            for other, theirs in (*chosen, (clause, way)):
+                clash = _clash(other, theirs, clause, way)
+                if clash is not None:
+                    if len(obstacles) < 32:
+                        obstacles.append(clash)
+                    break
+            else:
+                chosen.append((clause, way))
+                if extend(position + 1):
+                    return True
+                chosen.pop()
+        return False
+
+    return [] if extend(0) else obstacles
+
+
+def _one_run(first: Clause, second: Clause, bindings: Bindings) -> bool:
+    """Whether both clauses can be about one run, under extended `bindings`: no execution takes two values."""
+    facts = [fact for fact in (*first.hypotheses, *second.shifted()[1]) if fact.sym is TOOK]
+    size = -1
+    while size != len(bindings):
+        size = len(bindings)
+        done = [substitute(fact, bindings) for fact in facts]
+        if not one_value_each([fact for fact in done if isinstance(fact, App)], bindings):
+            return False
+    return True
+
+
+def _clash(first: Clause, one: Match, second: Clause, two: Match) -> Failure | None:
+    """Whether two different executions of the event in front may have the same execution behind."""
+    if one.disjunct != two.disjunct:
+        return None
+    for mine, theirs in zip(one.executions, two.executions, strict=True):
+        bindings: Bindings = {}
+        if not unify(mine, shift(theirs), bindings):
+            continue
+        if not _one_run(first, second, bindings):
+            continue
+        front = substitute(first.conclusion.args[-1], bindings)
+        other_front = substitute(shift(second.conclusion.args[-1]), bindings)
+        if front == other_front:
+            continue
+        if any(simplify_neq(c, bindings) is False for c in (*first.neqs, *second.shifted()[2])):
+            continue
+        return Failure(first, second, mine, theirs)
+    return None

@@ -1,0 +1,180 @@
+"""The built-in prover as an engine: its processes, its limits, and what it does not take on trust."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from threading import Event, Timer
+from typing import Any
+
+import pytest
+
+from alts_proofs import EngineFailure, Outcome, ProVerif, Script, cli, compare, load_manifest, prove
+from alts_proofs.engine import BuiltIn
+from tests.proofs import fake
+
+pytestmark = pytest.mark.req("HS-13")
+
+LIBRARY = "free c: channel. free s: bitstring [private]. event Begins(bitstring). event Ends(bitstring).\n"
+SCRIPT = """
+fun mac(bitstring, bitstring): bitstring.
+query attacker(s).
+query x: bitstring; inj-event(Ends(x)) ==> inj-event(Begins(x)).
+query x: bitstring; event(Ends(x)).
+process new k: bitstring;
+  ( !(in(c, n: bitstring); event Begins(n); out(c, mac(n, k)))
+  | !(new n: bitstring; out(c, n); in(c, =mac(n, k)); event Ends(n)) )
+"""
+
+
+def script(folder: Path, text: str, document: dict[str, Any] | None = None) -> Script:
+    place = fake.place(folder, document)
+    (place.root / "lib" / "all.pvl").write_text(LIBRARY, encoding="utf-8")
+    (place.root / "made_up.pv").write_text(text, encoding="utf-8")
+    return load_manifest(place.manifest, place.root).scripts[0]
+
+
+def results(outcomes: tuple[Outcome, ...]) -> list[str]:
+    return [outcome.result for outcome in outcomes]
+
+
+def test_verdicts_come_with_seconds_and_traces(tmp_path: Path) -> None:
+    outcomes = BuiltIn().prove(script(tmp_path, SCRIPT), 60, Event())
+    assert results(outcomes) == ["true", "true", "false"]
+    assert all(outcome.seconds is not None for outcome in outcomes)
+    assert outcomes[0].trace is None
+    assert outcomes[2].trace is not None
+    assert outcomes[2].trace.startswith("1. ")
+    assert "event Ends(" in outcomes[2].trace
+    assert "made_up.pv:8" in outcomes[2].trace
+
+
+def test_other_queries_than_expected_are_no_verdict(tmp_path: Path) -> None:
+    swapped = SCRIPT.replace("query attacker(s).", "query attacker(k).").replace(
+        "fun mac", "free k: bitstring. fun mac"
+    )
+    with pytest.raises(EngineFailure, match=r"query 1 should be made-up/secret"):
+        BuiltIn().prove(script(tmp_path, swapped), 60, Event())
+    fewer = SCRIPT.replace("query attacker(s).", "")
+    with pytest.raises(EngineFailure, match="2 queries, 3 are expected"):
+        BuiltIn().prove(script(tmp_path, fewer), 60, Event())
+
+
+def test_errors_in_the_script_are_no_verdict(tmp_path: Path) -> None:
+    with pytest.raises(EngineFailure, match=r"made_up.pv:3: nothing is not declared"):
+        BuiltIn().prove(script(tmp_path, SCRIPT.replace("attacker(s)", "attacker(nothing)")), 60, Event())
+
+
+def test_what_it_does_not_have_it_names(tmp_path: Path) -> None:
+    outcomes = BuiltIn().prove(script(tmp_path, SCRIPT.replace("out(c, n)", "out(c, choice[n, k])")), 60, Event())
+    assert {(outcome.result, outcome.reason) for outcome in outcomes} == {("unsupported", "made_up.pv:8: choice")}
+
+
+def _static(file: str) -> Script:
+    (found,) = load_manifest().select([file])
+    return found
+
+
+def test_time_limit() -> None:
+    outcomes = BuiltIn().prove(_static("static_agreement.pv"), 1.0, Event())
+    assert set(results(outcomes)) == {"timeout"}
+    assert all(outcome.reason for outcome in outcomes)
+
+
+def test_cancelled_runs_end() -> None:
+    cancelled = Event()
+    Timer(1.0, cancelled.set).start()
+    start = time.monotonic()
+    assert set(results(BuiltIn().prove(_static("static_agreement.pv"), 500, cancelled))) == {"timeout"}
+    assert time.monotonic() - start < 100
+
+
+def test_progress_is_told() -> None:
+    seen: list[list[int]] = []
+    BuiltIn(lambda file, numbers: seen.append(numbers)).prove(_static("static_agreement.pv"), 5.0, Event())
+    assert seen
+    assert all(len(numbers) == 4 for numbers in seen)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place in which the command line finds the made-up script, and a ProVerif that says what is expected."""
+    fitting = fake.GOOD.replace("not event(Ends(@3_x))", "not event(Ends(@3_x))")
+    monkeypatch.setenv("ALTS_PROVERIF", str(fake.prover(tmp_path, fitting)))
+    one = script(tmp_path, SCRIPT)
+    monkeypatch.setattr(cli, "load_manifest", lambda: load_manifest(tmp_path / "expected.json", one.root))
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    cli.add_arguments(parser)
+    return cli.run(parser.parse_args(arguments))
+
+
+@pytest.mark.usefixtures("here")
+def test_command_line_runs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--engine", "builtin", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == "builtin"
+
+
+def test_auto_uses_it_without_proverif(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ALTS_PROVERIF", str(here / "nothing"))
+    assert run("--json") == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == "builtin"
+
+
+@pytest.mark.usefixtures("here")
+def test_compare_passes_when_both_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--compare") == 0
+    assert "3 queries compared, 0 contradictions, 0 settled by one only" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "told"),
+    [
+        ("s[]) is true", "s[]) is false", 1, "CONTRADICTION made-up/secret: false and true"),
+        ("Ends(@3_x)) is false", "Ends(@3_x)) is true", 1, "CONTRADICTION made-up/reached: true and false"),
+        ("s[]) is true", "s[]) cannot be proved", 0, "weaker made-up/secret: cannot_be_proved and true"),
+        ("RESULT", "RESOLT", 3, "ERROR proverif made_up.pv"),
+    ],
+)
+def test_compare_fails_on_contradictions_alone(
+    here: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, code: int, told: str
+) -> None:
+    assert old in fake.GOOD
+    fake.prover(here, fake.GOOD.replace(old, new))
+    assert run("--compare") == code
+    assert told in capsys.readouterr().out
+
+
+def test_compare_without_proverif_is_skipped(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ALTS_PROVERIF", str(here / "nothing"))
+    assert run("--compare") == 3
+    assert "SKIPPED" in capsys.readouterr().out
+    assert run("--compare", "--allow-skipped") == 0
+
+
+@pytest.mark.parametrize("file", ["static_observer.pv", "twins/humans_serve.pv", "static_without_tickets.pv"])
+@pytest.mark.timeout(400)
+def test_it_settles_scripts_of_the_repository(file: str) -> None:
+    report = prove(BuiltIn(), [_static(file)], 300)
+    assert report.exit_code() == 0, list(report.lines())
+
+
+@pytest.mark.timeout(400)
+def test_it_agrees_with_proverif_on_a_script_of_the_repository() -> None:
+    engine = ProVerif()
+    reason = engine.available()
+    if reason is not None:
+        pytest.skip(reason)
+    comparison = compare((engine, BuiltIn()), [_static("twins/humans_serve.pv")], 300)
+    assert comparison.exit_code() == 0
+    assert not comparison.weaker

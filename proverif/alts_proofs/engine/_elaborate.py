@@ -3,119 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from alts_proofs.engine import _core as core
 from alts_proofs.engine import _syntax as ast
+from alts_proofs.engine._entities import (
+    FIXED,
+    HARMLESS,
+    OPERATORS,
+    Converter,
+    Entity,
+    Global,
+    Letfun,
+    Local,
+    Macro,
+    Name,
+    Scope,
+    taken,
+)
 from alts_proofs.engine._errors import ScriptError, Unsupported
 from alts_proofs.engine._lexer import Place
 from alts_proofs.engine._questions import Questions
 from alts_proofs.engine._terms import FALSE, TRUE, App, Symbol, Term, app, tuple_symbol
 from alts_proofs.engine._theory import Rule
-
-EQUAL = Symbol("=", 2, "builtin")
-UNEQUAL = Symbol("<>", 2, "builtin")
-AND = Symbol("&&", 2, "builtin")
-OR = Symbol("||", 2, "builtin")
-NOT = Symbol("not", 1, "builtin")
-_OPERATORS = {"=": EQUAL, "<>": UNEQUAL, "&&": AND, "||": OR, "not": NOT}
-
-# Parameters that change nothing about what is true. All others are refused.
-_HARMLESS = frozenset(
-    [
-        "color",
-        "verboseBase",
-        "verboseStatistics",
-        "verboseGoalReachable",
-        "verboseRules",
-        "verboseRedundant",
-        "verboseCompleted",
-        "verboseEq",
-        "verboseTerm",
-        "abbreviateClauses",
-        "maxDepth",
-        "maxHyp",
-        "selFun",
-        "stopTerm",
-        "redundancyElim",
-        "redundantHypElim",
-        "simpEqFinal",
-        "simpEqAll",
-        "symbOrder",
-        "reconstructDerivation",
-        "simplifyDerivation",
-        "displayDerivation",
-        "abbreviateDerivation",
-        "traceDisplay",
-        "reconstructTrace",
-        "unifyDerivation",
-        "traceBacktracking",
-        "movenew",
-        "movelet",
-        "simplifyProcess",
-        "rejectChoiceTrueFalse",
-        "rejectNoSimplif",
-        "expandIfTermsToTerms",
-        "expandSimplifyIfCst",
-        "nounifIgnoreAFewTimes",
-        "nounifIgnoreNtimes",
-        "preciseActions",
-        "saturationApplyLemmas",
-        "inductionQueries",
-        "inductionLemmas",
-        "symbolicDebug",
-        "feature",
-        "interactiveSwapping",
-        "swapping",
-        "maxInequalityChain",
-        "cleanupThreshold",
-        "eqTreatment",
-        "predicatesImplementable",
-        "quantifiersInQueries",
-    ]
-)
-# Parameters whose default value is all there is here.
-_FIXED = {
-    "ignoreTypes": ("true", "all", "yes", "attacker"),
-    "keyCompromise": ("none",),
-    "privateCommOnPublicTerms": ("true", "yes"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Global:
-    sym: Symbol
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    term: App
-
-
-@dataclass(frozen=True, slots=True)
-class _Local:
-    variable: core.Variable
-
-
-@dataclass(frozen=True, slots=True)
-class _Letfun:
-    declared: ast.DeclareLetfun
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class _Macro:
-    declared: ast.DeclareProcess
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class _Converter:
-    """A type converter: nothing where types are ignored."""
-
-
-_Entity = _Global | _Name | _Local | _Letfun | _Macro | _Converter
-Scope = Mapping[str, _Entity]
 
 
 def elaborate(source: ast.Source) -> core.Model:
@@ -127,7 +36,7 @@ class _Elaborator:
     def __init__(self, source: ast.Source) -> None:
         self.source = source
         self.model = core.Model()
-        self.scope: dict[str, _Entity] = {"true": _Global(TRUE.sym), "false": _Global(FALSE.sym)}
+        self.scope: dict[str, Entity] = {"true": Global(TRUE.sym), "false": Global(FALSE.sym)}
         self.events: dict[str, Symbol] = {}
         self.tables: dict[str, Symbol] = {}
         self.names: dict[str, list[Symbol]] = {}
@@ -167,9 +76,9 @@ class _Elaborator:
                 self._unused(declared.name, self.tables, declared.place)
                 self.tables[declared.name] = Symbol(declared.name, declared.arity, "table")
             case ast.DeclareProcess():
-                self._define(declared.name, _Macro(declared, dict(self.scope)), declared.place)
+                self._define(declared.name, Macro(declared, dict(self.scope)), declared.place)
             case ast.DeclareLetfun():
-                self._define(declared.name, _Letfun(declared, dict(self.scope)), declared.place)
+                self._define(declared.name, Letfun(declared, dict(self.scope)), declared.place)
             case ast.DeclareQuery() | ast.DeclareNot() | ast.DeclareSelect():
                 self.questions.add(declared, dict(self.scope))
             case ast.DeclareSet():
@@ -180,7 +89,7 @@ class _Elaborator:
         if name in table:
             raise ScriptError(f"{name} is declared twice", place)
 
-    def _define(self, name: str, entity: _Entity, place: Place) -> None:
+    def _define(self, name: str, entity: Entity, place: Place) -> None:
         self._unused(name, self.scope, place)
         self.scope[name] = entity
 
@@ -189,10 +98,10 @@ class _Elaborator:
             self.model.passive = declared.value == "passive"
         elif declared.name == "preciseActions":
             self.model.precise = declared.value in ("true", "yes")
-        elif declared.name in _FIXED:
-            if declared.value not in _FIXED[declared.name]:
+        elif declared.name in FIXED:
+            if declared.value not in FIXED[declared.name]:
                 raise Unsupported(f"set {declared.name} = {declared.value}", declared.place)
-        elif declared.name not in _HARMLESS:
+        elif declared.name not in HARMLESS:
             raise Unsupported(f"set {declared.name}", declared.place)
 
     def _function(self, declared: ast.DeclareFun) -> None:
@@ -202,12 +111,12 @@ class _Elaborator:
         if unknown:
             raise Unsupported(f"option {min(unknown)}", place)
         if "typeConverter" in options and declared.arity == 1:
-            self._define(name, _Converter(), place)
+            self._define(name, Converter(), place)
             return
         private = "private" in options
         if declared.free:
             term = app(Symbol(name, 0, "free", private))
-            self._define(name, _Name(term), place)
+            self._define(name, Name(term), place)
             self.model.constants.append(term)
             return
         kind = "destructor" if declared.rules else "data" if "data" in options else "constructor"
@@ -222,7 +131,7 @@ class _Elaborator:
                 self.model.theory.ordered.add(sym)
             else:
                 self.model.theory.check_deterministic(sym, place)
-        self._define(name, _Global(sym), place)
+        self._define(name, Global(sym), place)
         self.model.functions.append(sym)
 
     def _rule(self, rule: ast.RuleText, sym: Symbol) -> Rule:
@@ -254,11 +163,11 @@ class _Elaborator:
         if isinstance(term, ast.Id | ast.Call):
             arguments = term.args if isinstance(term, ast.Call) else ()
             entity = self.scope.get(term.name)
-            if isinstance(entity, _Converter) and len(arguments) == 1:
+            if isinstance(entity, Converter) and len(arguments) == 1:
                 return self._rule_term(arguments[0], numbers, place)
-            if isinstance(entity, _Name) and not arguments:
+            if isinstance(entity, Name) and not arguments:
                 return entity.term
-            if isinstance(entity, _Global) and entity.sym.kind in ("constructor", "data"):
+            if isinstance(entity, Global) and entity.sym.kind in ("constructor", "data"):
                 if entity.sym.arity != len(arguments):
                     raise ScriptError(f"{term.name} takes {entity.sym.arity} arguments", term.place)
                 return app(entity.sym, tuple(_sure(self._rule_term(a, numbers, place), place) for a in arguments))
@@ -278,11 +187,11 @@ class _Elaborator:
         assert isinstance(scope, dict)
         entity = scope.get(name)
         match entity:
-            case _Global():
+            case Global():
                 return entity.sym
-            case _Name():
+            case Name():
                 return entity.term
-            case _Converter():
+            case Converter():
                 return "converter"
             case _:
                 return None
@@ -324,18 +233,18 @@ class _Elaborator:
                     raise ScriptError("a name of a query in a process", place)
                 variable = core.Variable(name)
                 sym = self._name(name, params)
-                return core.Fresh(sym, variable, self._expr(body, {**scope, name: _Local(variable)}, params))
+                return core.Fresh(sym, variable, self._expr(body, {**scope, name: Local(variable)}, params))
         raise AssertionError(term)
 
     def _identifier(self, name: str, place: Place, scope: Scope, params: tuple[str, ...]) -> core.Expr:
         match scope.get(name):
-            case _Local(variable):
+            case Local(variable):
                 return core.Read(variable)
-            case _Name(term):
+            case Name(term):
                 return core.Apply(term.sym, ())
-            case _Global(sym) if sym.arity == 0:
+            case Global(sym) if sym.arity == 0:
                 return core.Apply(sym, ())
-            case _Letfun():
+            case Letfun():
                 return self._call(ast.Call(name, (), place), scope, params)
             case None:
                 raise ScriptError(f"{name} is not declared", place)
@@ -343,17 +252,17 @@ class _Elaborator:
 
     def _call(self, term: ast.Call, scope: Scope, params: tuple[str, ...]) -> core.Expr:
         args = tuple(self._expr(arg, scope, params) for arg in term.args)
-        sym = _OPERATORS.get(term.name)
+        sym = OPERATORS.get(term.name)
         entity = scope.get(term.name)
         if sym is None:
             match entity:
-                case _Global():
+                case Global():
                     sym = entity.sym
-                case _Converter():
+                case Converter():
                     if len(args) != 1:
                         raise ScriptError(f"{term.name} takes one argument", term.place)
                     return args[0]
-                case _Letfun(declared, outer):
+                case Letfun(declared, outer):
                     return self._letfun(declared, outer, args, term.place, params)
                 case None:
                     if term.name == "is_nat":
@@ -381,7 +290,7 @@ class _Elaborator:
             if parameter.may_fail:
                 raise Unsupported("a parameter that may fail", parameter.place)
             variable = core.Variable(parameter.name)
-            inner[parameter.name] = _Local(variable)
+            inner[parameter.name] = Local(variable)
             bound.append((variable, arg))
         body = self._expr(declared.body, inner, params)
         for variable, arg in reversed(bound):
@@ -389,7 +298,7 @@ class _Elaborator:
         return body
 
     def _pattern(
-        self, pattern: ast.Pattern, scope: Scope, inner: dict[str, _Entity], params: tuple[str, ...]
+        self, pattern: ast.Pattern, scope: Scope, inner: dict[str, Entity], params: tuple[str, ...]
     ) -> core.Pattern:
         """Adds what the pattern binds to `inner`; terms in it see only what is around it, `scope`."""
         match pattern:
@@ -397,7 +306,7 @@ class _Elaborator:
                 if name is None:
                     return core.Take(None)
                 variable = core.Variable(name)
-                inner[name] = _Local(variable)
+                inner[name] = Local(variable)
                 return core.Take(variable)
             case ast.Equal(term):
                 return core.Same(self._expr(term, scope, params))
@@ -406,11 +315,11 @@ class _Elaborator:
                     sym = self._tuple(len(parts))
                 else:
                     match scope.get(name):
-                        case _Converter() if len(parts) == 1:
+                        case Converter() if len(parts) == 1:
                             return self._pattern(parts[0], scope, inner, params)
-                        case _Global(found) if found.kind == "data" and found.arity == len(parts):
+                        case Global(found) if found.kind == "data" and found.arity == len(parts):
                             sym = found
-                        case _Global(found) if found.arity == 0 and not parts:
+                        case Global(found) if found.arity == 0 and not parts:
                             return core.Same(core.Apply(found, ()))
                         case _:
                             raise ScriptError(f"{name} is no data constructor of {len(parts)} arguments", place)
@@ -430,7 +339,7 @@ class _Elaborator:
             case ast.NewName(name, body, place):
                 variable = core.Variable(name)
                 sym = self._name(name, params)
-                return core.New(sym, variable, self._process(body, {**scope, name: _Local(variable)}, params), place)
+                return core.New(sym, variable, self._process(body, {**scope, name: Local(variable)}, params), place)
             case ast.Input(channel, pattern, body, place, precise):
                 inner = dict(scope)
                 shape = self._pattern(pattern, scope, inner, params)
@@ -510,7 +419,7 @@ class _Elaborator:
         self, name: str, args: tuple[ast.Term, ...], place: Place, scope: Scope, params: tuple[str, ...]
     ) -> core.Node:
         macro = scope.get(name)
-        if not isinstance(macro, _Macro):
+        if not isinstance(macro, Macro):
             raise ScriptError(f"process {name} is not declared", place)
         parameters = macro.declared.parameters
         if len(parameters) != len(args):
@@ -521,22 +430,12 @@ class _Elaborator:
             if parameter.may_fail:
                 raise Unsupported("a parameter that may fail", parameter.place)
             variable = core.Variable(parameter.name)
-            inner[parameter.name] = _Local(variable)
+            inner[parameter.name] = Local(variable)
             bound.append((variable, self._expr(arg, scope, params)))
         body = self._process(macro.declared.body, inner, params)
         for variable, value in reversed(bound):
             body = core.LetIn(core.Take(variable), value, body, core.NIL, place)
         return body
-
-
-def taken(pattern: core.Pattern) -> list[core.Variable]:
-    """The variables that a pattern binds, from left to right."""
-    match pattern:
-        case core.Take(variable):
-            return [variable] if variable is not None else []
-        case core.Part(_, parts):
-            return [variable for part in parts for variable in taken(part)]
-    return []
 
 
 def _variables(term: Term) -> set[int]:

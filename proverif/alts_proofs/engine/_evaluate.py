@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from alts_proofs.engine import _core as core
-from alts_proofs.engine._elaborate import AND, EQUAL, NOT, OR, UNEQUAL
+from alts_proofs.engine._entities import AND, EQUAL, NOT, OR, UNEQUAL
 from alts_proofs.engine._facts import Step, neq, simplify_neq
 from alts_proofs.engine._terms import FALSE, TRUE, App, Bindings, Symbol, Term, app, rename, substitute, unify
 from alts_proofs.engine._theory import Rule, Theory

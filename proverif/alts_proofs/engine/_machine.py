@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alts_proofs.engine import _core as core
-from alts_proofs.engine._elaborate import AND, EQUAL, NOT, OR, UNEQUAL
+from alts_proofs.engine._entities import AND, EQUAL, NOT, OR, UNEQUAL
 from alts_proofs.engine._lexer import Place
 from alts_proofs.engine._terms import FALSE, TRUE, App, Bindings, Symbol, Term, app, match, rename
 from alts_proofs.engine._theory import Rule

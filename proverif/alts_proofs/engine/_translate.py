@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from alts_proofs.engine import _core as core
-from alts_proofs.engine._elaborate import taken
+from alts_proofs.engine._entities import taken
 from alts_proofs.engine._evaluate import Evaluator, State
 from alts_proofs.engine._facts import (
     BEGIN,

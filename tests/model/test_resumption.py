@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alts_model import (
@@ -326,7 +326,7 @@ def test_the_application_gets_the_peer_of_the_first_handshake() -> None:
     assert client.receive(server.send(b"y")).events == (Payload(b"y"),)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))  # slow where the machine is busy
 @given(st.data())
 def test_mutated_tickets_never_resume(data: st.DataObject) -> None:
     """One byte of a ticket changed, cut or added: the handshake is FULL at the server, refused at the client."""
@@ -334,7 +334,7 @@ def test_mutated_tickets_never_resume(data: st.DataObject) -> None:
     wire = one.client().start()
     ticket = handshake_pb2.ClientInit.FromString(wire[8:]).ticket.ticket
     at = data.draw(st.integers(0, len(ticket) - 1))
-    value = data.draw(st.integers(0, 255).filter(lambda value: value != ticket[at]))
+    value = (ticket[at] + data.draw(st.integers(1, 255))) % 256
     changed = ticket[:at] + data.draw(st.sampled_from([bytes((value,)), b"", ticket[at:][:1] * 2])) + ticket[at + 1 :]
     mutated = edited(wire, lambda message: setattr(message.ticket, "ticket", changed))
     assert mode_of(process(BACKEND, holds=False).server(), mutated) == MODE_FULL

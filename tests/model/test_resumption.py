@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alts_model import (
@@ -326,7 +326,7 @@ def test_the_application_gets_the_peer_of_the_first_handshake() -> None:
     assert client.receive(server.send(b"y")).events == (Payload(b"y"),)
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))  # slow where the machine is busy
+@settings(max_examples=60)
 @given(st.data())
 def test_mutated_tickets_never_resume(data: st.DataObject) -> None:
     """One byte of a ticket changed, cut or added: the handshake is FULL at the server, refused at the client."""

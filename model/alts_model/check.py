@@ -37,12 +37,17 @@ _CLAIMS: Final = ("ClientStarts", "ServerAccepts", "ClientCompletes", "ServerCom
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check: `findings` empty means that it holds; `skipped` is why it could not run."""
+    """One check: `findings` empty means that it holds; `skipped` is why it could not run.
+
+    `requirements` are those for which a check that holds is evidence; `seconds` is what it took, if that is of interest.
+    """
 
     name: str
     detail: str
     findings: tuple[str, ...] = ()
     skipped: str | None = None
+    requirements: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 def repository() -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Final
 
 from alts_model.diagram import page, specification_table
 from alts_model.errors import ERRORS
+from alts_model.recovery import WORLDS, Issuance, rotation_holds
 from alts_model.tables import (
+    APPLICATION_INPUTS,
     CLIENT,
     FINAL_STATES,
     FRAME_LIMIT,
@@ -39,7 +42,7 @@ _CLAIMS: Final = ("ClientStarts", "ServerAccepts", "ClientCompletes", "ServerCom
 class CheckResult:
     """One check: `findings` empty means that it holds; `skipped` is why it could not run.
 
-    `requirements` are those for which a check that holds is evidence; `seconds` is what it took, if that is of interest.
+    `requirements` are those for which a check that holds is evidence; `seconds` is what it took, if it was timed.
     """
 
     name: str
@@ -65,6 +68,9 @@ def run_checks(root: Path | None) -> tuple[CheckResult, ...]:
         walkable(),
         claims(),
         record_counters(),
+        payload_is_protected(),
+        issuance_survives_crashes(),
+        rotation_leaves_no_gap(),
         requirement_ids(root),
     ]
     documents: tuple[tuple[str, str, Callable[[Path], Iterator[str]]], ...] = (
@@ -98,7 +104,12 @@ def totality() -> CheckResult:
                 kinds[kind] = kinds.get(kind, 0) + 1
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     illegal = sum(len(illegal_pairs(role)) for role in ROLES)
-    return CheckResult("totality", f"{sum(kinds.values())} pairs: {counts}; {illegal} without a row", tuple(findings))
+    return CheckResult(
+        "totality",
+        f"{sum(kinds.values())} pairs: {counts}; {illegal} without a row",
+        tuple(findings),
+        requirements=("HS-2",),
+    )
 
 
 def determinism() -> CheckResult:
@@ -107,7 +118,7 @@ def determinism() -> CheckResult:
     for rows in (CLIENT, SERVER):
         pairs = [(row.state, row.input) for row in rows]
         findings += [f"{rows[0].role}: two rows for {pair}" for pair in sorted(set(pairs)) if pairs.count(pair) > 1]
-    return CheckResult("determinism", f"{len(CLIENT) + len(SERVER)} rows", tuple(findings))
+    return CheckResult("determinism", f"{len(CLIENT) + len(SERVER)} rows", tuple(findings), requirements=("HS-2",))
 
 
 def record_counters() -> CheckResult:
@@ -126,7 +137,12 @@ def record_counters() -> CheckResult:
         for name in RECORD_INPUTS
         if state not in FINAL_STATES and not any((row.state, row.input) == (state, name) for row in RECORD)
     ]
-    return CheckResult("record counters", f"{len(counters)} counters around the boundaries", tuple(findings))
+    return CheckResult(
+        "record counters",
+        f"{len(counters)} counters around the boundaries",
+        tuple(findings),
+        requirements=("REC-4", "REC-8"),
+    )
 
 
 def reachability() -> CheckResult:
@@ -137,7 +153,9 @@ def reachability() -> CheckResult:
         findings += [f"{table}: {state} cannot be reached" for state in STATES[table] if state not in forward]
         back = _closure(set(FINAL_STATES), rows, backward=True)
         findings += [f"{table}: no way from {state} to an end" for state in STATES[table] if state not in back]
-    return CheckResult("reachability", f"{sum(map(len, STATES.values()))} states", tuple(findings))
+    return CheckResult(
+        "reachability", f"{sum(map(len, STATES.values()))} states", tuple(findings), requirements=("HS-2",)
+    )
 
 
 def _closure(states: set[str], rows: tuple[Transition, ...], *, backward: bool) -> set[str]:
@@ -165,7 +183,56 @@ def claims() -> CheckResult:
     made = [row.claim for row in CLIENT + SERVER if row.claim is not None]
     findings = tuple(f"{name} is made by {made.count(name)} rows" for name in _CLAIMS if made.count(name) != 1)
     unknown = tuple(f"an unknown claim {name}" for name in made if name not in _CLAIMS)
-    return CheckResult("claims", ", ".join(_CLAIMS), findings + unknown)
+    return CheckResult("claims", ", ".join(_CLAIMS), findings + unknown, requirements=("HS-8", "HS-9"))
+
+
+def payload_is_protected() -> CheckResult:
+    """No row carries payload before the peer is authenticated, and no application input carries a key.
+
+    So a service is protected by default, nothing is sent in a zeroth round trip, and the server's payload follows
+    ClientFinished.
+    """
+    findings = []
+    for row in CLIENT + SERVER:
+        if row.state != "OPEN" and (row.input in ("send", "data") or {"payload", "data"} & set(row.output)):
+            findings.append(f"{row.role}: payload in {row.state}")
+        if row.next_state == "OPEN" != row.state and row.guard != "both authenticators are right":
+            findings.append(f"{row.role}: {row.input} leads to OPEN unauthenticated")
+    findings += [
+        f"an application input {name}" for name in APPLICATION_INPUTS if name not in ("start", "send", "close")
+    ]
+    findings += [
+        f"{role}: {name} in {state} is {reaction(role, state, name)}"
+        for role in ROLES
+        for state in STATES[role]
+        for name in ("send", "data")
+        if state not in ("OPEN", *FINAL_STATES) and reaction(role, state, name) not in ("misuse", "violation")
+    ]
+    detail = "payload in OPEN alone, OPEN after both authenticators alone"
+    ids = ("TRUST-6", "HS-8", "HS-9", "HS-12", "TRADE-5")
+    return CheckResult("payload is protected", detail, tuple(findings), requirements=ids)
+
+
+def issuance_survives_crashes() -> CheckResult:
+    """Every order of requests, answers, losses and a stop of everybody, in each world of `recovery`."""
+    states, findings = 0, list[str]()
+    began = time.perf_counter()
+    for world in WORLDS:
+        seen, path = Issuance(world).search()
+        states += seen
+        findings += ["; ".join(path)] if path else []
+    detail = f"{states} states: one ID, one certificate, known to the CRL service, for each key that asks"
+    ids = ("ISSUE-1", "ISSUE-3", "REVOKE-3", "REVOKE-4")
+    seconds = time.perf_counter() - began
+    return CheckResult("issuance survives crashes", detail, tuple(findings), requirements=ids, seconds=seconds)
+
+
+def rotation_leaves_no_gap() -> CheckResult:
+    """Every pattern of outages and forced rotations in `recovery.rotation_holds`."""
+    looked, findings = rotation_holds()
+    detail = f"{looked} moments: certificates in force, tickets of a day open"
+    ids = ("ISSUE-8", "ISSUE-9", "CRED-5", "CRED-6")
+    return CheckResult("rotation leaves no gap", detail, tuple(findings), requirements=ids)
 
 
 def requirement_ids(root: Path | None) -> CheckResult:

@@ -1,4 +1,4 @@
-"""Consistency of the tables with themselves, with the machine, and with the repository's documents."""
+"""Consistency of the tables with themselves, with the machine, with the repository's documents; and what z3 proves."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from alts_model import checks
 from alts_model.diagram import page, specification_table
 from alts_model.errors import ERRORS
 from alts_model.recovery import WORLDS, Issuance, rotation_holds
@@ -43,6 +45,7 @@ class CheckResult:
     """One check: `findings` empty means that it holds; `skipped` is why it could not run.
 
     `requirements` are those for which a check that holds is evidence; `seconds` is what it took, if it was timed.
+    `notes` say of a check by z3 up to where it holds, and by which example it found each planted fault.
     """
 
     name: str
@@ -51,6 +54,14 @@ class CheckResult:
     skipped: str | None = None
     requirements: tuple[str, ...] = ()
     seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """`ok`, `failed` or `skipped`."""
+        if self.skipped is not None:
+            return "skipped"
+        return "failed" if self.findings else "ok"
 
 
 def repository() -> Path | None:
@@ -83,7 +94,28 @@ def run_checks(root: Path | None) -> tuple[CheckResult, ...]:
             results.append(CheckResult(name, detail, skipped="not run inside the repository"))
         else:
             results.append(CheckResult(name, detail, tuple(find(root))))
-    return tuple(results)
+    return (*results, *proved())
+
+
+@cache
+def proved() -> tuple[CheckResult, ...]:
+    """What z3 says of `alts_model.checks`. It depends on nothing but the code, so it is asked once in a process."""
+    return tuple(proof(checks.prove(check)) for check in checks.ALL)
+
+
+def proof(outcome: checks.Outcome) -> CheckResult:
+    """A check by z3 as one of these. That z3 has no answer is a finding; so is a planted fault that is not found."""
+    counts = f"{outcome.statements} statements, {len(outcome.refuted)} of {outcome.faults} planted faults found"
+    notes = [f"bound: {outcome.bound}"]
+    notes += [f"fault {one.fault!r} ({one.text}): {one.example}: {one.violation}" for one in outcome.refuted]
+    return CheckResult(
+        outcome.name,
+        f"{outcome.text} ({counts})",
+        outcome.findings,
+        requirements=outcome.requirements,
+        seconds=round(outcome.seconds, 3),
+        notes=tuple(notes),
+    )
 
 
 def totality() -> CheckResult:
@@ -240,6 +272,7 @@ def requirement_ids(root: Path | None) -> CheckResult:
     named = [(f"{row.role} {row.state} {row.input}", row.requirements) for rows in TABLES.values() for row in rows]
     named += [(error.name, error.requirements) for error in ERRORS.values()]
     named += [(check.name, check.requirements) for check in CHECKS.values()]
+    named += [(check.name, check.requirements) for check in checks.ALL]
     known = None if root is None else _known_ids(root / "docs" / "requirements.json")
     findings = [f"{where}: no requirement" for where, ids in named if not ids]
     for where, ids in named:

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--all-twins", action="store_true", help="also explore without each check in turn")
     look.add_argument("--list", action="store_true", help="list the checks that can be left out, and stop")
     look.add_argument("--json", action="store_true", help="print one JSON document")
-    test = commands.add_parser("check", help="check the tables against themselves, the machine and the documents")
+    test = commands.add_parser("check", help="check the tables, the machine and the documents; prove with z3")
     test.add_argument("--json", action="store_true", help="print one JSON document")
     draw = commands.add_parser("diagram", help="draw the state machines from the tables")
     draw.add_argument("--format", choices=[*FORMATS, "markdown"], default="mermaid")
@@ -252,7 +252,8 @@ def _check(args: argparse.Namespace) -> int:
     failed = [result for result in results if result.findings]
     skipped = [result for result in results if result.skipped]
     if args.json:
-        print(json.dumps({"checks": [asdict(result) for result in results]}, indent=2))
+        documents = [{**asdict(result), "verdict": result.verdict} for result in results]
+        print(json.dumps({"checks": documents}, indent=2))
     else:
         for result in sorted(results, key=lambda result: not result.findings):
             _print_check(result)
@@ -264,7 +265,12 @@ def _print_check(result: CheckResult) -> None:
     if result.skipped:
         print(f"SKIPPED {result.name}: {result.skipped}")
         return
-    print(f"{'FAILED ' if result.findings else 'ok     '} {result.name}: {result.detail}")
+    about = [", ".join(result.requirements)] if result.requirements else []
+    about += [] if result.seconds is None else [f"{result.seconds:.2f} s"]
+    tail = f" [{'; '.join(about)}]" if about else ""
+    print(f"{'FAILED ' if result.findings else 'ok     '} {result.name}: {result.detail}{tail}")
+    for note in result.notes:
+        print(f"          {note}")
     for finding in result.findings:
         print(f"          {finding}")
 

@@ -3,75 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-from alts_proofs.engine._clauses import Clause, History, Normalizer, subsumes
-from alts_proofs.engine._facts import INJ_END, RawClause
+from alts_proofs.engine._clauses import Clause, History, Normalizer, match_clause, subsumes
+from alts_proofs.engine._facts import RawClause
+from alts_proofs.engine._index import Index
 from alts_proofs.engine._selection import Selection
-from alts_proofs.engine._terms import App, Bindings, Symbol, substitute, unify
+from alts_proofs.engine._terms import Bindings, unify
 
 Tick = Callable[[int, int, int], None]
 """Called with the clauses that were processed, those kept and those waiting; raises `TimeUp` to stop."""
-
-_Key = tuple[Symbol, Symbol | None]
-
-
-def _key(fact: App) -> _Key:
-    # The message of mess(channel, message); of all other facts the first argument.
-    telling = fact.args[1] if fact.sym.arity == 2 and fact.sym is not INJ_END else fact.args[0] if fact.args else None
-    return (fact.sym, telling.sym if isinstance(telling, App) else None)
-
-
-class _Index:
-    """Clauses by predicate and the outermost symbol of the most telling argument of one of their facts."""
-
-    def __init__(self) -> None:
-        self.buckets: dict[Symbol, dict[Symbol | None, list[Clause]]] = {}
-
-    def add(self, fact: App, clause: Clause) -> None:
-        """Files `clause` under `fact`."""
-        sym, top = _key(fact)
-        self.buckets.setdefault(sym, {}).setdefault(top, []).append(clause)
-
-    def remove(self, fact: App, clause: Clause) -> None:
-        """Takes it out again."""
-        sym, top = _key(fact)
-        self.buckets[sym][top].remove(clause)
-
-    def unifiable(self, fact: App) -> Iterator[list[Clause]]:
-        """Buckets in which facts may unify with `fact`."""
-        sym, top = _key(fact)
-        buckets = self.buckets.get(sym)
-        if buckets is None:
-            return
-        if top is None:
-            yield from list(buckets.values())
-            return
-        for one in (top, None):
-            bucket = buckets.get(one)
-            if bucket:
-                yield bucket
-
-    def general(self, fact: App) -> Iterator[list[Clause]]:
-        """Buckets in which facts may be more general than `fact`."""
-        sym, top = _key(fact)
-        buckets = self.buckets.get(sym)
-        if buckets is not None:
-            for one in {top, None}:
-                bucket = buckets.get(one)
-                if bucket:
-                    yield bucket
-
-    def special(self, fact: App) -> Iterator[list[Clause]]:
-        """Buckets in which facts may be more special than `fact`."""
-        sym, top = _key(fact)
-        buckets = self.buckets.get(sym)
-        if buckets is not None:
-            if top is None:
-                yield from list(buckets.values())
-            elif top in buckets:
-                yield buckets[top]
-
 
 class Prover:
     """A set of clauses to saturate, and goals to solve over it."""
@@ -81,9 +22,9 @@ class Prover:
         self.selection = selection
         self.tick = tick
         self.waiting: list[tuple[int, int, Clause]] = []
-        self.known = _Index()
-        self.by_conclusion = _Index()
-        self.by_hypothesis = _Index()
+        self.known = Index()
+        self.by_conclusion = Index()
+        self.by_hypothesis = Index()
         self.kept = 0
         self.done = 0
         self.number = 0
@@ -93,12 +34,23 @@ class Prover:
     def _insert(self, clause: Clause) -> None:
         """Adds a clause unless one says as much; takes out those that say no more."""
         conclusion = clause.conclusion
+        bits, size, count = clause.bits, clause.size, len(clause.core)
+        absent = ~bits
         for bucket in self.known.general(conclusion):
             for other in bucket:
-                if subsumes(other, clause):
+                if other.bits & absent or other.size > size or len(other.core) > count:
+                    continue
+                if match_clause(other, clause):
                     return
         for bucket in self.known.special(conclusion):
-            beaten = [other for other in bucket if subsumes(clause, other)]
+            beaten = [
+                other
+                for other in bucket
+                if not bits & ~other.bits
+                and size <= other.size
+                and count <= len(other.core)
+                and match_clause(clause, other)
+            ]
             for other in beaten:
                 other.alive = False
                 bucket.remove(other)
@@ -155,7 +107,7 @@ class Prover:
 
     def solved(self) -> list[Clause]:
         """The clauses with the conclusion selected."""
-        return [c for buckets in self.by_conclusion.buckets.values() for bucket in buckets.values() for c in bucket]
+        return [clause for bucket in self.by_conclusion.buckets.values() for clause in bucket]
 
     # Goals.
 
@@ -208,16 +160,9 @@ def resolve(normalizer: Normalizer, first: Clause, second: Clause, index: int) -
     if not unify(first.conclusion, hypotheses[index], bindings):
         return []
 
-    def done(fact: App) -> App:
-        new = substitute(fact, bindings)
-        assert isinstance(new, App)
-        return new
-
-    left = [done(fact) for fact in first.hypotheses]
-    left += [done(fact) for i, fact in enumerate(hypotheses) if i != index]
     return normalizer.clauses(
-        done(conclusion),
-        left,
+        conclusion,
+        (*first.hypotheses, *hypotheses[:index], *hypotheses[index + 1 :]),
         (*first.neqs, *neqs),
         bindings,
         History((), (), (), None, first, second, index),

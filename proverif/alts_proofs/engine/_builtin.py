@@ -70,7 +70,7 @@ class BuiltIn:
             with lock:
                 found.update(outcomes)
 
-        threads = [threading.Thread(target=work, args=(part,)) for part in range(self._cores)]
+        threads = [threading.Thread(target=work, args=(part,)) for part in range(self._parts(script))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -82,9 +82,13 @@ class BuiltIn:
             found.get(index, Outcome(query, "timeout", reason=late)) for index, query in enumerate(script.queries)
         )
 
+    def _parts(self, script: Script) -> int:
+        """No more processes than there are queries."""
+        return max(1, min(self._cores, len(script.queries)))
+
     def _part(self, script: Script, part: int, timeout: float, cancelled: threading.Event) -> dict[int, Outcome]:
         command = [sys.executable, "-m", "alts_proofs.engine", "--timeout", str(timeout)]
-        command += ["--part", f"{part}/{self._cores}"]
+        command += ["--part", f"{part}/{self._parts(script)}"]
         command += ["--progress"] if self.watcher is not None else []
         # The package is found where this process found it; scripts lie in the current folder of the worker.
         root = str(Path(__file__).resolve().parents[2])

@@ -133,6 +133,13 @@ def test_what_cannot_be_followed_is_a_failure() -> None:
     assert outcome.findings[0] == "not decided: TypeError: unhashable type: 'Number'"
 
 
+def test_a_statement_that_cannot_be_made_is_a_failure() -> None:
+    def statements(_: int) -> Iterable[proving.Statement]:
+        yield statement(z3.BoolVal(True), z3.BitVec("bits", 8) == UNKNOWN)
+
+    assert proving.prove(small(statements=statements)).findings[0].startswith("not decided: Z3Exception: ")
+
+
 def test_impossible_conditions_have_no_paths() -> None:
     assert list(explore(lambda: 1, (z3.BoolVal(False),))) == []
 

@@ -17,8 +17,6 @@ from alts_model.checks.execution import NoAnswerError, NotFollowedError, ask, ne
 
 S = TypeVar("S")
 
-UNDECIDED = (NoAnswerError, NotFollowedError)
-
 Example = Mapping[str, Any]
 """Plain values that refute a statement, by name."""
 
@@ -105,14 +103,14 @@ def prove(check: Check[Any]) -> Outcome:
         else:
             findings += [f"vacuous: no case {kind!r}" for kind in sorted(check.kinds - kinds)]
             findings += [f"an undeclared case {kind!r}" for kind in sorted(kinds - check.kinds)]
-    except UNDECIDED as error:
-        findings.append(f"not decided: {error}")
+    except Exception as error:  # the code under check may fail in any way, and that is a finding
+        findings.append(f"not decided: {_why(error)}")
     refuted: list[Refuted] = []
     for fault in check.faults:
         try:
             found = _refute(check, fault)
-        except UNDECIDED as error:
-            found = f"planted fault {fault.name!r}: not decided: {error}"
+        except Exception as error:
+            found = f"planted fault {fault.name!r}: not decided: {_why(error)}"
         if isinstance(found, str):
             findings.append(found)
         else:
@@ -130,6 +128,10 @@ def prove(check: Check[Any]) -> Outcome:
         tuple(findings),
         time.process_time() - began,
     )
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, NoAnswerError | NotFollowedError) else f"{type(error).__name__}: {error}"
 
 
 def _refute(check: Check[S], fault: Fault[S]) -> Refuted | str:

@@ -208,6 +208,40 @@ async def _hands_over_the_stage(stage: Stage) -> bool:
     return False
 
 
+def breaks(seen: _attacker.Seen) -> bytes:
+    raise LookupError("the attacker's own fault")
+
+
+async def stumble(attacker: Attacker, port: int) -> int:
+    attacker.does("stumbles")
+    return (await attacker.tap(CLIENT, SERVER, port, breaks)).port
+
+
+async def _stumbles_on_the_path(stage: Stage) -> bool:
+    client, server, port = await _ends(stage)
+    await honest_call(stage, client, server, port, b"good morning")
+    given = await client.call(await stage.turn_loose(stumble, port), b"good morning", targets=[SERVER])
+    stage.finds("nobody was fooled")
+    return bool(given["completed"])
+
+
+async def give_up(attacker: Attacker, line: _attacker.Line) -> None:
+    raise LookupError("the attacker's own fault")
+
+
+async def wait_for_it(attacker: Attacker) -> int:
+    attacker.does("stumbles")
+    return await attacker.listen(CLIENT, give_up)
+
+
+async def _stumbles_at_the_end_of_it(stage: Stage) -> bool:
+    client, server, port = await _ends(stage)
+    await honest_call(stage, client, server, port, b"good morning")
+    given = await client.call(await stage.turn_loose(wait_for_it), b"good morning", targets=[SERVER])
+    stage.finds("nobody was fooled")
+    return bool(given["completed"])
+
+
 async def _runs_a_closure(stage: Stage) -> bool:
     async def attack(attacker: Attacker) -> None:
         stage.say("it sees everything")
@@ -225,6 +259,8 @@ async def _runs_a_closure(stage: Stage) -> bool:
         (_smuggles_into_the_loot, "a secret that it was not given"),
         (_hands_over_the_stage, "is given a Stage"),
         (_runs_a_closure, "without a closure"),
+        (_stumbles_on_the_path, "the attacker's own fault"),
+        (_stumbles_at_the_end_of_it, "the attacker's own fault"),
     ],
 )
 def test_a_trial_that_shows_nothing_or_cheats_is_not_blocked_but_broken(
@@ -252,7 +288,7 @@ def test_a_trial_that_takes_too_long_is_a_hang(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_the_attacker_holds_is_in_its_attributes() -> None:
     attacker = Attacker(Story())
-    held = set(vars(attacker)) - {"story", "stolen", "own", "seen", "did"}
+    held = set(vars(attacker)) - {"story", "stolen", "own", "seen", "did", "heard", "faults"}
     assert all(name.startswith("_") for name in held)
     assert (attacker.stolen, attacker.own, attacker.seen) == ({}, {}, [])
 

@@ -118,6 +118,8 @@ class Tap:
             await self._carry(reader, writer)
         except (OSError, asyncio.CancelledError):
             pass
+        except Exception as error:
+            self._attacker.faults.append(error.exceptions[0] if isinstance(error, ExceptionGroup) else error)
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -171,6 +173,8 @@ class Attacker:
         own: secrets that are rightly its own, by name.
         seen: frames on taps, in order.
         did: what it did, in words.
+        heard: payload that it has read as somebody's peer.
+        faults: what its own code raised beside the main path: then a trial has shown nothing.
     """
 
     def __init__(self, story: Story) -> None:
@@ -179,8 +183,11 @@ class Attacker:
         self.own: dict[str, bytes] = {}
         self.seen: list[Seen] = []
         self.did: list[str] = []
+        self.heard: list[bytes] = []
+        self.faults: list[Exception] = []
         self._connections = 0
         self._open: list[Line | Tap] = []
+        self._listeners: list[asyncio.Server] = []
 
     def next_connection(self) -> int:
         """Number a connection."""
@@ -211,6 +218,21 @@ class Attacker:
         self._open.append(line)
         return line
 
+    async def listen(self, whom: str, handle: Callable[[Attacker, Line], Awaitable[None]], note: str = "") -> int:
+        """Wait for connections; returns the port."""
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            line = Line(self.story, whom, reader, writer, note)
+            try:
+                await handle(self, line)
+            except Exception as error:
+                self.faults.append(error)
+            await line.close()
+
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
     async def call(self, port: int, whom: str, configuration: alts.Configuration, payload: bytes) -> bytes | None:
         """Connect as an ordinary client with credentials that it holds, send a line, return the answer.
 
@@ -234,6 +256,8 @@ class Attacker:
 
     async def close(self) -> None:
         """Close every connection and tap."""
+        for listener in self._listeners:
+            listener.close()
         while self._open:
             await self._open.pop().close()
 

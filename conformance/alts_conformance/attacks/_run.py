@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from .._verdict import ConformanceError
 from ._attacker import HangError
 from ._record import Attack, Outcome, Result, Trial
 from ._stage import Hosts, Stage
@@ -29,11 +28,13 @@ async def run_trial(
         async with asyncio.timeout(LIMIT):
             worked = await trial.play(stage)
         outcome = Outcome.WORKS if worked else Outcome.BLOCKED
+        if stage.attacker.faults:
+            raise stage.attacker.faults[0]
         if not stage.controls or not stage.believed or not stage.attacker.did:
             outcome, message = Outcome.HARNESS, "the trial has shown no honest traffic, no evidence or no attack"
     except (HangError, TimeoutError) as error:
         outcome, message = Outcome.HANG, str(error) or f"over {LIMIT:g} s"
-    except (ConformanceError, OSError) as error:
+    except Exception as error:  # whatever it is, nothing was shown
         outcome, message = Outcome.HARNESS, f"{type(error).__name__}: {error}"
     finally:
         evidence = stage.evidence()

@@ -36,7 +36,8 @@ def weakened_copy(names: Sequence[str], folder: Path) -> Path:
     Raises:
         HarnessError: a patch does not apply.
     """
-    shutil.copytree(_mutants.source_root() / "alts", folder / "alts", ignore=shutil.ignore_patterns("__pycache__"))
+    # With the compiled modules: they stay good, since times are copied, and those of patched files are made anew.
+    shutil.copytree(_mutants.source_root() / "alts", folder / "alts")
     for name in names:
         _mutants.apply_diff(patch_text(name), folder)
     return folder

@@ -116,22 +116,30 @@ async def _all(chosen: Sequence[tuple[Attack, Trial]], tell: Callable[[str], Non
     with_wheel = [(attack, trial) for attack, trial in chosen if trial.wheel]
     results: dict[tuple[str, str], Result] = {}
     hosts = Hosts()
+    told: list[str] = []  # by the child process, kept until it is its turn
+    inside = asyncio.create_task(_inside(with_wheel, None if tell is None else told.append))
     try:
         for attack, trial in chosen:
             if tell is not None and trial is next(own for its, own in chosen if its is attack):
                 tell(f"{attack.title}. {attack.story}")
             if not trial.wheel:
                 results[attack.name, trial.name] = await _run.run_trial(attack, trial, hosts, tell)
-    finally:
-        await hosts.close()
-    if with_wheel:
-        for result in await _inside(with_wheel, tell):
+        for result in await inside:
             results[result.attack, result.trial] = result
+        if tell is not None:
+            for text in told:
+                tell(text)
+    finally:
+        inside.cancel()
+        await asyncio.gather(inside, return_exceptions=True)
+        await hosts.close()
     return [results[attack.name, trial.name] for attack, trial in chosen]
 
 
 async def _inside(chosen: Sequence[tuple[Attack, Trial]], tell: Callable[[str], None] | None) -> list[Result]:
     """Run trials with the wheel in a child process that has namespaces of its own."""
+    if not chosen:
+        return []
     if why := _peers.unavailable(_peers.get("grpc-core")):
         return [_without_run(attack, trial, Outcome.SKIPPED, why) for attack, trial in chosen]
     names = [f"{attack.name}/{trial.name}" for attack, trial in chosen]

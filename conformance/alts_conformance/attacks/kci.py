@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alts_schema.handshake_pb2 import ClientInit, ServerInit
 
-from . import _forge
+from . import _forge, kci_client
 from ._attacker import Attacker
 from ._forge import KCI, STATIC
 from ._pose import Shares, pose
@@ -163,7 +163,7 @@ ATTACKS = (
         "Anybody is impersonated to the victim with the victim's own Diffie-Hellman key",
         "The static secret ss belongs to two keys; whoever holds either can compute it. A thief of the server's key "
         "shows the server a certificate of somebody else, which it has seen on the wire, and computes ss from the "
-        "other side. The server believes in that client.",
+        "other side. The server believes in that client. Likewise a client whose key is stolen believes in any server.",
         "by design: the static cipher authenticates with ss alone (TRADE-1); fixed by X25519_KCI_SHA256 where nothing "
         "else is allowed",
         "allow X25519_KCI_SHA256 alone, and take no tickets",
@@ -192,6 +192,7 @@ ATTACKS = (
                 _dh_mixed,
                 without_query=_NO_KCI,
             ),
+            *kci_client.TRIALS,
             Trial(
                 "wheel-static",
                 f"the victim is the gRPC wheel, its handshaker service allows {STATIC}",

@@ -77,6 +77,8 @@ async def _play(stage: Stage, patches: tuple[str, ...]) -> bool:
         stage.finds(
             f"the replica of {SERVER} is in a session ({given['mode']}) with {given['peer']}, and told it a secret"
         )
+    else:
+        stage.finds(f"the replica of {SERVER} is in no session")
     for belief in taken:
         stage.finds(f"{SERVER} received the secret, in a session with {belief.peer}")
     stage.finds(f"{CLIENT} took no part in it: it heard the secret {len(heard)} time(s)")

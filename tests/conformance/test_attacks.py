@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 import alts
+from alts_conformance import _peers
 from alts_conformance._verdict import HarnessError, UsageError
 from alts_conformance.attacks import _attacker, _gallery, _page, _queries, _run, _weaken, _write, cli, kci, replay
 from alts_conformance.attacks._attacker import Attacker, HangError
@@ -392,3 +393,21 @@ def test_exit_codes(outcomes: tuple[Outcome, ...], require_all: bool, code: int)
 
 def test_a_hang_is_an_error_of_its_own() -> None:
     assert not issubclass(HangError, HarnessError)
+
+
+def test_a_trial_that_cannot_run_here_is_skipped_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_peers, "unavailable", lambda peer: "there is no wheel")
+    assert main(["attack", "run", "mallory/wheel-strict"]) == 3  # nothing ran
+    assert "SKIPPED mallory/wheel-strict: should be blocked, skipped: there is no wheel" in capsys.readouterr().out
+
+
+def test_the_wheel_is_a_victim_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _peers.unavailable(_peers.get("grpc-core")) is None
+    code = main(["attack", "run", "kci-dh-key/wheel-static", "--json"])
+    (trial,) = json.loads(capsys.readouterr().out)["attacks"][0]["trials"]
+    if trial["outcome"] == "skipped":
+        pytest.skip(trial["message"])
+    assert (code, trial["outcome"]) == (0, "works"), trial["message"]
+    assert any("authenticated prod/frontend" in text for text in trial["evidence"]["believed"])

@@ -8,7 +8,7 @@ from . import _forge, kci_client
 from ._attacker import Attacker
 from ._forge import KCI, STATIC
 from ._pose import Shares, pose
-from ._record import Attack, Outcome, Query, Trial
+from ._record import NO_KCI_SCRIPT, NO_RESUMPTION_SCRIPT, Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, key_of, resumption_keys
 from ._story import CLIENT_INIT, SERVER_INIT
 from ._wheel import WheelServer, greet, victim
@@ -154,9 +154,6 @@ async def _ticket_mixed(stage: Stage) -> bool:
     return await _ticket(stage, (KCI, STATIC), (STATIC,))
 
 
-_NO_KCI = "no script models the KCI-resistant cipher; the model's explorer does"
-_NO_RESUMPTION = "no script models resumption; the model's explorer does"
-
 ATTACKS = (
     Attack(
         "kci-dh-key",
@@ -177,7 +174,7 @@ ATTACKS = (
                 _dh_static,
                 Query("static_key_theft.pv", "static/key-theft/kci-server", "false"),
             ),
-            Trial("kci", f"the victim allows {KCI} alone", Outcome.BLOCKED, _dh_kci, without_query=_NO_KCI),
+            Trial("kci", f"the victim allows {KCI} alone", Outcome.BLOCKED, _dh_kci, without_query=NO_KCI_SCRIPT),
             Trial(
                 "kci-both-keys",
                 f"the victim allows {KCI} alone, and the key of this very client is stolen, too",
@@ -190,7 +187,7 @@ ATTACKS = (
                 f"the victim allows {KCI}, and {STATIC} beside it",
                 Outcome.WORKS,
                 _dh_mixed,
-                without_query=_NO_KCI,
+                without_query=NO_KCI_SCRIPT,
             ),
             *kci_client.TRIALS,
             Trial(
@@ -206,7 +203,7 @@ ATTACKS = (
                 f"the victim is the gRPC wheel, its handshaker service allows {KCI} alone",
                 Outcome.BLOCKED,
                 _dh_kci,
-                without_query=_NO_KCI,
+                without_query=NO_KCI_SCRIPT,
                 wheel=True,
             ),
         ),
@@ -227,28 +224,28 @@ ATTACKS = (
                 f"the victim allows {STATIC} and resumes",
                 Outcome.WORKS,
                 _ticket_static,
-                without_query=_NO_RESUMPTION,
+                without_query=NO_RESUMPTION_SCRIPT,
             ),
             Trial(
                 "kci",
                 f"the victim allows {KCI} alone, though it has resumption keys",
                 Outcome.BLOCKED,
                 _ticket_kci,
-                without_query=_NO_KCI,
+                without_query=NO_KCI_SCRIPT,
             ),
             Trial(
                 "mixed",
                 f"the victim allows {KCI}, and {STATIC} beside it",
                 Outcome.WORKS,
                 _ticket_mixed,
-                without_query=_NO_RESUMPTION,
+                without_query=NO_RESUMPTION_SCRIPT,
             ),
             Trial(
                 "wheel-static",
                 f"the victim is the gRPC wheel, its handshaker service allows {STATIC} and resumes",
                 Outcome.WORKS,
                 _ticket_static,
-                without_query=_NO_RESUMPTION,
+                without_query=NO_RESUMPTION_SCRIPT,
                 wheel=True,
             ),
             Trial(
@@ -256,7 +253,7 @@ ATTACKS = (
                 f"the victim is the gRPC wheel, its handshaker service allows {KCI} alone",
                 Outcome.BLOCKED,
                 _ticket_kci,
-                without_query=_NO_KCI,
+                without_query=NO_KCI_SCRIPT,
                 wheel=True,
             ),
         ),

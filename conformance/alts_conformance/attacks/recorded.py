@@ -7,7 +7,7 @@ from alts_schema.handshake_pb2 import ClientInit, ServerInit
 from . import _forge
 from ._attacker import Attacker
 from ._forge import HYBRID, PFS, STATIC
-from ._record import Attack, Outcome, Query, Trial
+from ._record import NO_HYBRID_SCRIPT, NO_PFS_SCRIPT, Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, key_of
 from ._story import CLIENT_INIT, DATA, SERVER_INIT
 
@@ -84,8 +84,6 @@ async def _hybrid_quantum(stage: Stage) -> bool:
     return await _play(stage, HYBRID, ephemeral=True)
 
 
-_NO_PFS = "no script models the forward secret cipher; the model's explorer does"
-
 ATTACKS = (
     Attack(
         "recorded-traffic",
@@ -111,21 +109,21 @@ ATTACKS = (
                 f"the session used {PFS}",
                 Outcome.BLOCKED,
                 _pfs,
-                without_query=_NO_PFS,
+                without_query=NO_PFS_SCRIPT,
             ),
             Trial(
                 "pfs-quantum",
                 f"the session used {PFS}, and later every X25519 key is found, the ephemeral ones, too",
                 Outcome.WORKS,
                 _pfs_quantum,
-                without_query=_NO_PFS,
+                without_query=NO_PFS_SCRIPT,
             ),
             Trial(
                 "hybrid-quantum",
                 f"the session used {HYBRID}, and later every X25519 key is found",
                 Outcome.BLOCKED,
                 _hybrid_quantum,
-                without_query="no script models the hybrid cipher; the model's explorer does",
+                without_query=NO_HYBRID_SCRIPT,
             ),
         ),
     ),

@@ -13,7 +13,7 @@ from alts_schema.handshake_pb2 import ClientFinished, ServerFinished
 
 from .._frames import make_frame
 from ._attacker import Attacker, Rewrite, Seen
-from ._record import Attack, Outcome, Trial
+from ._record import NO_REFLECTION_SCRIPT, Attack, Outcome, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, resumption_keys
 from ._story import CLIENT_FINISHED, SERVER_FINISHED
 
@@ -93,8 +93,6 @@ async def _ours(stage: Stage) -> bool:
     return await _play(stage, ())
 
 
-_NO_RESUMPTION = "no script models resumption; the model's explorer does"
-
 ATTACKS = (
     Attack(
         "ticket-reflection",
@@ -113,7 +111,7 @@ ATTACKS = (
                 "a weakened build without any of the six checks",
                 Outcome.WORKS,
                 partial(_without, kept=""),
-                without_query=_NO_RESUMPTION,
+                without_query=NO_REFLECTION_SCRIPT,
             ),
             *(
                 Trial(
@@ -121,11 +119,11 @@ ATTACKS = (
                     f"a weakened build with one check of the six: {text}",
                     Outcome.BLOCKED,
                     partial(_without, kept=check),
-                    without_query=_NO_RESUMPTION,
+                    without_query=NO_REFLECTION_SCRIPT,
                 )
                 for check, text in CHECKS.items()
             ),
-            Trial("ours", "the implementation as it is", Outcome.BLOCKED, _ours, without_query=_NO_RESUMPTION),
+            Trial("ours", "the implementation as it is", Outcome.BLOCKED, _ours, without_query=NO_REFLECTION_SCRIPT),
         ),
     ),
 )

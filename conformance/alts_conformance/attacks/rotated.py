@@ -14,7 +14,7 @@ from . import _forge
 from ._attacker import Attacker
 from ._forge import PFS, STATIC
 from ._pose import Shares, pose
-from ._record import Attack, Outcome, Trial
+from ._record import NO_RESUMPTION_SCRIPT, Attack, Outcome, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, honest_call, key_of, resumption_keys
 from ._story import CLIENT_INIT, SERVER_FINISHED, SERVER_INIT
 
@@ -145,8 +145,6 @@ async def _pfs_late(stage: Stage) -> bool:
     return await _pfs(stage, early=False)
 
 
-_NO_RESUMPTION = "no script models resumption; the model's explorer does"
-
 ATTACKS = (
     Attack(
         "rotated-key-ticket",
@@ -161,20 +159,20 @@ ATTACKS = (
         ("TRADE-4", "RES-4", "HS-10"),
         (("resumption-making", "12.4"), ("tradeoffs-pfs", "14.3")),
         (
-            Trial("static", f"{STATIC}", Outcome.WORKS, _static, without_query=_NO_RESUMPTION),
+            Trial("static", f"{STATIC}", Outcome.WORKS, _static, without_query=NO_RESUMPTION_SCRIPT),
             Trial(
                 "pfs-server-made",
                 f"{PFS}, and the server may make tickets",
                 Outcome.WORKS,
                 _pfs_early,
-                without_query=_NO_RESUMPTION,
+                without_query=NO_RESUMPTION_SCRIPT,
             ),
             Trial(
                 "pfs",
                 f"{PFS}, as it comes: the server makes none",
                 Outcome.BLOCKED,
                 _pfs_late,
-                without_query=_NO_RESUMPTION,
+                without_query=NO_RESUMPTION_SCRIPT,
             ),
         ),
     ),

@@ -8,6 +8,7 @@ Exit codes: 0 all went as it should, whatever came out; 2 usage or a script that
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import threading
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--progress", action="store_true")
     args = parser.parse_args()
     codes: list[int] = []
+    # Terms and clauses live long and make no cycles: looking for garbage among them again and again costs much.
+    gc.set_threshold(200_000, 50, 100)
     sys.setrecursionlimit(_RECURSION)
     threading.stack_size(_STACK)
     thread = threading.Thread(target=lambda: codes.append(_run(args)))

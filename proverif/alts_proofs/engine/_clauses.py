@@ -104,6 +104,10 @@ class Clause:
             )
         return self.moved
 
+    def is_standard(self) -> bool:
+        """Whether the clause makes data or takes it apart."""
+        return self.history.raw is not None and _is_standard(self.history.raw.origin)
+
     def __repr__(self) -> str:
         left = " && ".join(map(repr, (*self.neqs, *self.hypotheses)))
         return f"{left} -> {self.conclusion!r}"
@@ -368,21 +372,19 @@ def subsumes(general: Clause, special: Clause) -> bool:
     """
     if general.bits & ~special.bits or general.size > special.size or len(general.core) > len(special.core):
         return False
-    return match_clause(general, special)
-
-
-def match_clause(general: Clause, special: Clause) -> bool:
-    """`subsumes` after the quick comparisons."""
     bindings: dict[Term, Term] = {}
-    if not match_all(general.conclusion, special.conclusion, bindings, []):
-        return False
+    return match_all(general.conclusion, special.conclusion, bindings, []) and match_rest(general, special, bindings)
+
+
+def match_rest(general: Clause, special: Clause, bindings: dict[Term, Term]) -> bool:
+    """`subsumes` for clauses that passed the quick comparisons, when `bindings` match the conclusions."""
     return _match_core(general, special, 0, 0, bindings)
 
 
 def _match_core(general: Clause, special: Clause, position: int, used: int, bindings: dict[Term, Term]) -> bool:
     core = general.core
     if position == len(core):
-        return _match_rest(general, special, bindings)
+        return _match_free(general, special, bindings)
     fact = core[position]
     sym, bits, size = fact.sym, fact.bits, fact.size
     for i, other in enumerate(special.core):
@@ -400,7 +402,7 @@ def _match_core(general: Clause, special: Clause, position: int, used: int, bind
     return False
 
 
-def _match_rest(general: Clause, special: Clause, bindings: Mapping[Term, Term]) -> bool:
+def _match_free(general: Clause, special: Clause, bindings: Mapping[Term, Term]) -> bool:
     for fact in general.free:
         variable = fact.args[0]
         if not has(special.hypotheses, fact.sym, bindings.get(variable, variable)):

@@ -6,14 +6,12 @@ position, once: facts with prints that do not fit can neither unify nor be one m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from alts_proofs.engine._facts import INJ_END
 from alts_proofs.engine._terms import App, Symbol, Term
 
-if TYPE_CHECKING:
-    from alts_proofs.engine._clauses import Clause
-
+_Item = TypeVar("_Item")
 _Feature = Symbol | str
 _Print = tuple[_Feature, ...]
 # No symbol, but a variable; below a variable; no such position.
@@ -68,42 +66,42 @@ def _more_general(general: _Print, special: _Print) -> bool:
     return True
 
 
-class Index:
-    """Clauses by the print of one of their facts."""
+class Index(Generic[_Item]):
+    """Clauses, or whatever else, by the print of a fact."""
 
     def __init__(self) -> None:
-        self.buckets: dict[_Print, list[Clause]] = {}
+        self.buckets: dict[_Print, list[_Item]] = {}
         self.alike: dict[Symbol, list[_Print]] = {}
         """The prints that are there, by predicate."""
-        self.met: dict[Symbol, dict[tuple[str, _Print], list[list[Clause]]]] = {}
+        self.met: dict[Symbol, dict[tuple[str, _Print], list[list[_Item]]]] = {}
 
-    def add(self, fact: App, clause: Clause) -> None:
-        """Files `clause` under `fact`."""
+    def add(self, fact: App, item: _Item) -> None:
+        """Files `item` under `fact`."""
         key = print_of(fact)
         bucket = self.buckets.get(key)
         if bucket is None:
             bucket = self.buckets[key] = []
             self.alike.setdefault(fact.sym, []).append(key)
             self.met[fact.sym] = {}
-        bucket.append(clause)
+        bucket.append(item)
 
-    def remove(self, fact: App, clause: Clause) -> None:
+    def remove(self, fact: App, item: _Item) -> None:
         """Takes it out again."""
-        self.buckets[print_of(fact)].remove(clause)
+        self.buckets[print_of(fact)].remove(item)
 
-    def unifiable(self, fact: App) -> list[list[Clause]]:
+    def unifiable(self, fact: App) -> list[list[_Item]]:
         """Buckets in which facts may unify with `fact`."""
         return self._find("unifiable", fact)
 
-    def general(self, fact: App) -> list[list[Clause]]:
+    def general(self, fact: App) -> list[list[_Item]]:
         """Buckets in which facts may be more general than `fact`."""
         return self._find("general", fact)
 
-    def special(self, fact: App) -> list[list[Clause]]:
+    def special(self, fact: App) -> list[list[_Item]]:
         """Buckets in which facts may be more special than `fact`."""
         return self._find("special", fact)
 
-    def _find(self, what: str, fact: App) -> list[list[Clause]]:
+    def _find(self, what: str, fact: App) -> list[list[_Item]]:
         alike = self.alike.get(fact.sym)
         if alike is None:
             return []

@@ -5,14 +5,27 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 
-from alts_proofs.engine._clauses import Clause, History, Normalizer, match_clause, subsumes
+from alts_proofs.engine._clauses import Clause, History, Normalizer, match_rest, subsumes
 from alts_proofs.engine._facts import RawClause
 from alts_proofs.engine._index import Index
 from alts_proofs.engine._selection import Selection
-from alts_proofs.engine._terms import Bindings, unify
+from alts_proofs.engine._terms import App, Bindings, Term, match_all, unify
 
 Tick = Callable[[int, int, int], None]
 """Called with the clauses that were processed, those kept and those waiting; raises `TimeUp` to stop."""
+
+_REMEMBERED = 500_000
+
+
+class Family:
+    """Clauses with the same conclusion."""
+
+    __slots__ = ("clauses", "conclusion")
+
+    def __init__(self, conclusion: App) -> None:
+        self.conclusion = conclusion
+        self.clauses: list[Clause] = []
+
 
 class Prover:
     """A set of clauses to saturate, and goals to solve over it."""
@@ -22,9 +35,11 @@ class Prover:
         self.selection = selection
         self.tick = tick
         self.waiting: list[tuple[int, int, Clause]] = []
-        self.known = Index()
-        self.by_conclusion = Index()
-        self.by_hypothesis = Index()
+        self.unlike: set[tuple[App, App]] = set()
+        self.families: dict[App, Family] = {}
+        self.known: Index[Family] = Index()
+        self.by_conclusion: Index[Clause] = Index()
+        self.by_hypothesis: Index[Clause] = Index()
         self.kept = 0
         self.done = 0
         self.number = 0
@@ -37,29 +52,53 @@ class Prover:
         bits, size, count = clause.bits, clause.size, len(clause.core)
         absent = ~bits
         for bucket in self.known.general(conclusion):
-            for other in bucket:
-                if other.bits & absent or other.size > size or len(other.core) > count:
-                    continue
-                if match_clause(other, clause):
-                    return
+            for family in bucket:
+                bindings: dict[Term, Term] | None = None
+                for other in family.clauses:
+                    if other.bits & absent or other.size > size or len(other.core) > count:
+                        continue
+                    if bindings is None and (bindings := self._matched(family.conclusion, conclusion)) is None:
+                        break
+                    if match_rest(other, clause, dict(bindings)):
+                        return
         for bucket in self.known.special(conclusion):
-            beaten = [
-                other
-                for other in bucket
-                if not bits & ~other.bits
-                and size <= other.size
-                and count <= len(other.core)
-                and match_clause(clause, other)
-            ]
-            for other in beaten:
-                other.alive = False
-                bucket.remove(other)
-                if other.number < 0:
-                    self._forget(other)
+            for family in bucket:
+                bindings = None
+                beaten: list[Clause] = []
+                for other in family.clauses:
+                    if bits & ~other.bits or size > other.size or count > len(other.core):
+                        continue
+                    if bindings is None and (bindings := self._matched(conclusion, family.conclusion)) is None:
+                        break
+                    if match_rest(clause, other, dict(bindings)):
+                        beaten.append(other)
+                for other in beaten:
+                    other.alive = False
+                    family.clauses.remove(other)
+                    if other.number < 0:
+                        self._forget(other)
         self.number += 1
         clause.number = self.number
-        self.known.add(conclusion, clause)
+        # Nothing else has hypotheses attacker(f(...)) for data f, nor would anything be left of them.
+        if not clause.is_standard():
+            family = self.families.get(conclusion)
+            if family is None:
+                family = self.families[conclusion] = Family(conclusion)
+                self.known.add(conclusion, family)
+            family.clauses.append(clause)
         heapq.heappush(self.waiting, (self._priority(clause), self.number, clause))
+
+    def _matched(self, general: App, special: App) -> dict[Term, Term] | None:
+        """The bindings that make `special` of `general`, if there are any."""
+        pair = (general, special)
+        if pair in self.unlike:
+            return None
+        bindings: dict[Term, Term] = {}
+        if match_all(general, special, bindings, []):
+            return bindings
+        if len(self.unlike) < _REMEMBERED:
+            self.unlike.add(pair)
+        return None
 
     def _forget(self, clause: Clause) -> None:
         self.kept -= 1

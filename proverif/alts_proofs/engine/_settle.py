@@ -43,13 +43,13 @@ class Progress:
 
 
 def groups(model: core.Model) -> list[list[int]]:
-    """The queries, by index, that one saturation can serve; those that are unsupported in one group of their own."""
-    found: dict[object, list[int]] = {}
+    """The queries, by index, that are settled together: those with a verdict to find, and those that are unsupported.
+
+    One saturation serves all: an event that a query does not speak of is one more thing that is known to have happened.
+    """
+    found: dict[bool, list[int]] = {}
     for index, query in enumerate(model.queries):
-        key: object = None
-        if query.unsupported is None:
-            key = frozenset(watch([query]).begins.items())
-        found.setdefault(key, []).append(index)
+        found.setdefault(query.unsupported is None, []).append(index)
     return list(found.values())
 
 

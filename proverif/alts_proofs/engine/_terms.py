@@ -193,49 +193,51 @@ def unify(left: Term, right: Term, bindings: Bindings) -> bool:
 
     Negative variables are bound in preference to others.
     """
-    stack = [(left, right)]
-    pop = stack.pop
     get = bindings.get
+    waiting: list[tuple[tuple[Term, ...], tuple[Term, ...]]] = [((left,), (right,))]
     met: set[tuple[App, App]] = set()
-    while stack:
-        a, b = pop()
-        while isinstance(a, int):
-            bound = get(a)
-            if bound is None:
-                break
-            a = bound
-        while isinstance(b, int):
-            bound = get(b)
-            if bound is None:
-                break
-            b = bound
-        if a is b:
-            continue
-        if isinstance(a, int):
-            if isinstance(b, int):
-                if a == b:
-                    continue
-                if b < 0 <= a:
-                    bindings[b] = a
+    while waiting:
+        ones, others = waiting.pop()
+        for a, b in zip(ones, others, strict=False):
+            if a is b:
+                continue
+            while isinstance(a, int):
+                bound = get(a)
+                if bound is None:
+                    break
+                a = bound
+            while isinstance(b, int):
+                bound = get(b)
+                if bound is None:
+                    break
+                b = bound
+            if a is b:
+                continue
+            if isinstance(a, int):
+                if isinstance(b, int):
+                    if a == b:
+                        continue
+                    if b < 0 <= a:
+                        bindings[b] = a
+                    else:
+                        bindings[a] = b
                 else:
+                    if not b.ground and occurs(a, b, bindings):
+                        return False
                     bindings[a] = b
-            else:
-                if not b.ground and occurs(a, b, bindings):
+            elif isinstance(b, int):
+                if not a.ground and occurs(b, a, bindings):
                     return False
-                bindings[a] = b
-        elif isinstance(b, int):
-            if not a.ground and occurs(b, a, bindings):
-                return False
-            bindings[b] = a
-        else:
-            if a.sym is not b.sym or (a.ground and b.ground):
-                return False
-            if a.size >= _LARGE and b.size >= _LARGE:
-                # Terms share much: what was made equal once is equal.
-                if (a, b) in met:
-                    continue
-                met.add((a, b))
-            stack.extend(zip(a.args, b.args, strict=False))
+                bindings[b] = a
+            else:
+                if a.sym is not b.sym or (a.ground and b.ground):
+                    return False
+                if a.size >= _LARGE and b.size >= _LARGE:
+                    # Terms share much: what was made equal once is equal.
+                    if (a, b) in met:
+                        continue
+                    met.add((a, b))
+                waiting.append((a.args, b.args))
     return True
 
 

@@ -7,7 +7,7 @@ from alts_schema.handshake_pb2 import ClientInit, ServerInit
 from . import _forge
 from ._attacker import Attacker
 from ._forge import HYBRID, PFS, STATIC
-from ._record import NO_HYBRID_SCRIPT, NO_PFS_SCRIPT, Attack, Outcome, Query, Trial
+from ._record import NO_HYBRID_SCRIPT, Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, key_of
 from ._story import CLIENT_INIT, DATA, SERVER_INIT
 
@@ -109,14 +109,14 @@ ATTACKS = (
                 f"the session used {PFS}",
                 Outcome.BLOCKED,
                 _pfs,
-                without_query=NO_PFS_SCRIPT,
+                query=Query("pfs_forward_secrecy.pv", "pfs/forward-secrecy/payload-client-to-server", "true"),
             ),
             Trial(
                 "pfs-quantum",
                 f"the session used {PFS}, and later every X25519 key is found, the ephemeral ones, too",
                 Outcome.WORKS,
                 _pfs_quantum,
-                without_query=NO_PFS_SCRIPT,
+                query=Query("pfs_x25519_opened.pv", "pfs/x25519-opened/payload-client-to-server", "false"),
             ),
             Trial(
                 "hybrid-quantum",

@@ -18,6 +18,7 @@ from typing import Any
 
 from alts_proofs.engine._elaborate import elaborate
 from alts_proofs.engine._errors import EngineError, Unsupported
+from alts_proofs.engine._machine import Actor
 from alts_proofs.engine._parser import parse_script
 from alts_proofs.engine._settle import Progress, Verdict, groups, settle
 
@@ -85,7 +86,27 @@ def _document(index: int, verdict: Verdict, seconds: float) -> dict[str, Any]:
             f"{number}. {line.text}" + (f"  [{line.place}]" if line.place else "")
             for number, line in enumerate(verdict.lines, 1)
         )
+        names = _names(verdict)
+        document["steps"] = [
+            {"source": names[line.source], "target": names[line.target], "message": line.label}
+            | ({"place": str(line.place)} if line.place else {})
+            for line in verdict.lines
+        ]
     return document
+
+
+def _names(verdict: Verdict) -> dict[Actor, str]:
+    """A name for every actor of an attack: its role, and a number if there are several of one role."""
+    roles: dict[str, list[Actor]] = {}
+    for line in verdict.lines:
+        for actor in (line.source, line.target):
+            if actor not in roles.setdefault(actor[0], []):
+                roles[actor[0]].append(actor)
+    return {
+        actor: role if len(actors) == 1 else f"{role} {number}"
+        for role, actors in roles.items()
+        for number, actor in enumerate(actors, 1)
+    }
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 from alts_proofs._errors import EngineFailure
 from alts_proofs._manifest import Script
 from alts_proofs._outcome import Outcome, Result
+from alts_proofs._trace import TraceStep
 
 _POLL = 0.1
 _GRACE = 20.0
@@ -163,6 +164,7 @@ def _outcomes(script: Script, lines: list[dict[str, Any]]) -> dict[int, Outcome]
                 document["seconds"],
                 document.get("reason"),
                 document.get("trace"),
+                tuple(TraceStep(**step) for step in document.get("steps", ())),
             )
         else:
             raise EngineFailure("a worker of the built-in engine printed something else")

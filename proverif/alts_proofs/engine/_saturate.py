@@ -81,11 +81,10 @@ class Prover:
         clause.number = self.number
         # Nothing else has hypotheses attacker(f(...)) for data f, nor would anything be left of them.
         if not clause.is_standard():
-            family = self.families.get(conclusion)
-            if family is None:
-                family = self.families[conclusion] = Family(conclusion)
-                self.known.add(conclusion, family)
-            family.clauses.append(clause)
+            if conclusion not in self.families:
+                self.families[conclusion] = Family(conclusion)
+                self.known.add(conclusion, self.families[conclusion])
+            self.families[conclusion].clauses.append(clause)
         heapq.heappush(self.waiting, (self._priority(clause), self.number, clause))
 
     def _matched(self, general: App, special: App) -> dict[Term, Term] | None:

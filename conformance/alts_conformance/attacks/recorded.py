@@ -116,7 +116,7 @@ ATTACKS = (
                 f"the session used {PFS}, and later every X25519 key is found, the ephemeral ones, too",
                 Outcome.WORKS,
                 _pfs_quantum,
-                query=Query("pfs_x25519_opened.pv", "pfs/x25519-opened/payload-client-to-server", "false"),
+                query=Query("pfs_curve_opened.pv", "pfs/x25519-opened/payload-client-to-server", "false"),
             ),
             Trial(
                 "hybrid-quantum",

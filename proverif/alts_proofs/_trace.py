@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alts_proofs.chart import Step, sequence_chart
-
 if TYPE_CHECKING:
     from alts_proofs._report import Report
 
@@ -38,6 +36,8 @@ def trace_chart(title: str, steps: Iterable[TraceStep]) -> str:
 
     Raises `ValueError` without a step.
     """
+    from alts_proofs.chart import Step, sequence_chart  # only here: every worker of the prover imports this module
+
     rows = [Step(step.source, step.target, step.message, step.place or "") for step in steps]
     others = list(dict.fromkeys(name for row in rows for name in (row.source, row.target) if name != ATTACKER))
     half = (len(others) + 1) // 2

@@ -15,6 +15,7 @@ from typing import Final
 
 from alts_model import terms
 from alts_model.algebra import TICKET_SECRET_LABELS
+from alts_model.ciphers import CIPHERS
 from alts_model.messages import HUMAN, MACHINE, MODE_FULL, WORKLOAD, ClientInit, IssuedTicket, ServerInit
 from alts_model.stores import TICKET_LIFE, Contents, Session, SessionParty, session_party
 from alts_model.symbolic import SymbolicAlgebra, handshake_certificate, master_certificate
@@ -29,9 +30,10 @@ EPOCH: Final = 1
 NOW: Final = 1000
 
 LEFT_OUT: Final = {
-    "clientInit": "application protocols, RPC versions, frame size, epochs, an old ticket",
+    "clientInit": "application protocols, RPC versions, frame size, epochs; an ID with ciphers without tickets",
     "serverInit": "mode, application protocol, RPC versions, frame size",
     "masterBytes": "version, key ID, validity, scheme, ciphers",
+    "certified": "the whole chain: one signature of an authority stands for it",
     "handshakeBytes": "version, validity, ciphers, boundary; the master itself stands for its digest",
     "aeadSeal": "in tickets: nonce, epoch, IDs, issuers, times; in records: the position under M",
     "someTicket": "the epoch",
@@ -93,6 +95,8 @@ class Dictionary:
         if not value.args and value.label in self.strings:
             return self.strings[value.label]
         match value.label, value.args:
+            case "honest", (one,):
+                return f"fleet/{atom(one)}"
             case "identity", (scope, one):
                 return f"{self.scope(scope)}/{atom(one)}"
             case "authority", (category,):
@@ -167,12 +171,42 @@ class Dictionary:
             revocation_id=self.revocation_id(revocation, number),
             ciphers=self.ciphers,
         )
+        return self._known(certificate)
+
+    def _chain(self, authority: Value, holder: Value, share: Value) -> Term:
+        """What stands for a whole chain: both certificates of a machine, whose master key has no other use."""
+        identity = self.string(holder)
+        master_key = name(f"master key of {identity}")
+        master = master_certificate(
+            self.term(authority),
+            category=MACHINE,
+            identity=identity,
+            issuer=f"authority/{MACHINE}",
+            public_key=terms.public(master_key),
+            revocation_id=MACHINE << 56 | self._numbers.setdefault(identity, len(self._numbers) + 1),
+            ciphers=self.ciphers,
+        )
+        return self._known(
+            handshake_certificate(
+                master_key,
+                master,
+                category=MACHINE,
+                identity=identity,
+                public_key=self.term(share),
+                revocation_id=MACHINE << 56 | self._numbers[identity],
+                ciphers=self.ciphers,
+            )
+        )
+
+    def _known(self, certificate: Term) -> Term:
         view = self._algebra.certificate(certificate)
         self.parties[view.identity] = session_party(view, self._algebra.digest(certificate))
         return certificate
 
     def signed(self, key: Value, context: Value, body: Value) -> Term:
         """A certificate, under the context of its kind."""
+        if body.label == "certified":
+            return self._chain(key, *body.args)
         made = self._master(key, body) if body.label == "masterBytes" else self._handshake(key, body)
         signature = made.subterms[1]
         return terms.make(
@@ -190,6 +224,7 @@ class Dictionary:
         offered = self.list(given["handshake_ciphers"])
         share = None if given["key_shares"].label == "noShare" else self.term(given["key_shares"])
         (owner,) = self._parts(given["resumption_id"], "resumptionId", 1)
+        resumable = any(CIPHERS[cipher].resumable for cipher in offered if cipher in CIPHERS)
         return self._algebra.encode(
             ClientInit(
                 self.term(given["nonce"]),
@@ -200,8 +235,8 @@ class Dictionary:
                 APPLICATIONS,
                 RPC,
                 FRAME_SIZE,
-                self.resumption_id(self.string(owner)),
-                (EPOCH,),
+                self.resumption_id(self.string(owner)) if resumable else b"",
+                (EPOCH,) if resumable else (),
             )
         )
 
@@ -238,7 +273,7 @@ class Dictionary:
         sizes = {"record": 128, "resumption": 32, "authenticator": 32}
         if text not in sizes:
             raise Untranslated(f"an expansion with the label {text!r}")
-        parts = [const(self.string(p)) if p.label == "identity" else self.term(p) for p in _tuple(info)]
+        parts = [self.term(part) for part in _tuple(info)]
         return terms.expand(self.term(prk), terms.tuple_of(const(text), *parts), sizes[text])
 
     def seal(self, key: Value, nonce: Value, associated: Value, plaintext: Value) -> Term:
@@ -306,6 +341,7 @@ _ROWS: Final[dict[str, Row]] = {
     "noTicket": lambda d: const("none"),
     "tuple": lambda d, *parts: terms.tuple_of(*map(d.term, parts)),
     "identity": lambda d, scope, one: const(f"{d.scope(scope)}/{atom(one)}"),
+    "honest": lambda d, one: const(f"fleet/{atom(one)}"),
     "resumptionKeyOf": lambda d, owner: name(f"resumption key of {d.string(owner)}"),
     "clientPayload": lambda d, own, peer: name(f"payload of {d.string(own)} to {d.string(peer)}"),
     "serverPayload": lambda d, own, peer: name(f"answer of {d.string(own)} to {d.string(peer)}"),

@@ -26,6 +26,7 @@ VISIBLE = frozenset(
         "checks/key_identities.pvl",
         "checks/nonces.pvl",
         "checks/server_waits.pvl",
+        "checks/static_secret.pvl",
         "checks/ticket_mac.pvl",
         "checks/transcript.pvl",
     }

@@ -105,7 +105,7 @@ def test_label_that_changed_in_the_specification_is_noticed(label: Label) -> Non
 
 
 def test_no_label_is_left_out() -> None:
-    """Sections 4, 7 and 12 and the implementation's core have no other strings than these."""
+    """Sections 4 to 7 and 12 have no other strings, and the implementation none that SPEC.md does not name."""
     here = {label.model for label in LABELS} | UNSPOKEN
     sections = re.split(r"^## ", SPEC, flags=re.MULTILINE)
     chosen = [text for text in sections if re.match(r"(4|5|6|7|12)\. ", text)]
@@ -113,7 +113,7 @@ def test_no_label_is_left_out() -> None:
     spoken = {string for text in chosen for string in re.findall(r'"(openalts v1 [^"]+)"', text)}
     assert spoken == {string for string in here if string.startswith("openalts")}
     core = {string for string in implementation_strings() if string.startswith("openalts v1 ")}
-    assert core == spoken
+    assert spoken <= core <= set(re.findall(r'"(openalts v1 [^"]+)"', SPEC))
     assert {string for string in IN_SCRIPTS.values() if string.startswith("openalts")} == spoken - UNSPOKEN
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import alts
 from alts import handshaker, services
@@ -118,17 +119,14 @@ class ServicesTarget:
         answers: list[tuple[str, int | None]] = []
         reported = {step.number for step in steps if step.action == "report"}
         for step in steps:
-            first: list[int] = []
+            caller, first = _caller(step.caller), list[int]()
             if step.action == "grant":
-                status = _status(
-                    lambda step=step, first=first: first.append(core.grant(step.number, _caller(step.caller)).first)
-                )
+                status = _status(partial(_grant, core, step.number, caller, first))
             else:
                 mapping = issuance_pb2.Mapping(
                     revocation_id=step.number, certificate_digest=step.digest, identity="test/machine/1"
                 )
-                request = ReportRequest(mappings=[mapping])
-                status = _status(lambda step=step, request=request: core.report(request, _caller(step.caller)))
+                status = _status(partial(core.report, ReportRequest(mappings=[mapping]), caller))
             answers.append((status, first[0] if first else None))
         known = {number: found[1] for number in reported if (found := core.mapping(number)) is not None}
         core.close()
@@ -168,6 +166,10 @@ class ServicesTarget:
 def _range(first: int, count: int) -> RevocationRange:
     """A range as the CRL service grants it."""
     return RevocationRange(first=first, count=count)
+
+
+def _grant(core: services.CrlCore, count: int, caller: alts.Peer, first: list[int]) -> None:
+    first.append(core.grant(count, caller).first)
 
 
 class _Cluster:

@@ -46,10 +46,11 @@ class Listener:
         """The identities in the certificates that went by."""
         found = []
         for number, body in self.frames():
-            kind = {16: handshake_pb2.ClientInit, 17: handshake_pb2.ServerInit}.get(number)
-            if kind is None:
-                continue
-            raw = kind.FromString(body).certificate
+            raw = b""
+            if number == 16:
+                raw = handshake_pb2.ClientInit.FromString(body).certificate
+            elif number == 17:
+                raw = handshake_pb2.ServerInit.FromString(body).certificate
             if raw:
                 certificate = certificate_pb2.HandshakeCertificate.FromString(raw)
                 found.append(certificate_pb2.HandshakeCertificateBody.FromString(certificate.body).identity)

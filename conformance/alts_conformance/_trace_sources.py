@@ -128,11 +128,14 @@ def _proofs(document: Any, add: Add) -> Iterator[str]:
 
 
 def _conformance(document: Any, add: Add) -> Iterator[str]:
+    if document["interrupted"]:
+        yield "the conformance run was interrupted"
+    yield from (f"conformance: {error}" for error in document["errors"])
     for result in document["results"]:
         if result["verdict"] == Verdict.PASS:
             add("conformance", result["case"], result["requirements"])
         elif result["verdict"] in FINDINGS or result["verdict"] == Verdict.HARNESS:
-            yield f"case {result['case']} against {result.get('peer', '?')}: {result['verdict']}"
+            yield f"case {result['case']} against {', '.join(result['peers'])}: {result['verdict']}"
 
 
 def _attacks(document: Any, add: Add) -> Iterator[str]:

@@ -40,7 +40,7 @@ def records() -> dict[str, Any]:
     ]
     check = {"name": "totality", "findings": [], "skipped": None, "requirements": ["HS-2"]}
     run = {"scenario": "replicas", "without": [], "evidence": ["TRADE-1"]}
-    result = {"case": "hs::x", "peer": "reference", "verdict": "pass", "requirements": ["HS-5"]}
+    result = {"case": "hs::x", "peers": ["reference"], "verdict": "pass", "requirements": ["HS-5"]}
     attack = {"name": "kci", "requirements": ["TRADE-1"], "trials": [{"as_told": True}]}
     return {
         "requirements-tests.json": {"complete": True, "exit": 0, "requirements": passed(*NAMES)},
@@ -48,7 +48,7 @@ def records() -> dict[str, Any]:
         "model-checks.json": {"checks": [check]},
         "model.json": {"exit": 0, "runs": [run]},
         "prove.json": {"engine": "builtin", "version": "1", "files": [{"file": "x.pv", "queries": queries}]},
-        "conform/report.json": {"results": [result]},
+        "conform/report.json": {"interrupted": False, "errors": [], "results": [result]},
         "attacks/report.json": {"attacks": [attack]},
     }
 
@@ -158,6 +158,8 @@ def test_a_missing_or_damaged_record_is_a_finding(source: _trace_sources.Source,
             lambda it: it["results"][0].update(verdict="fail"),
             "case hs::x against reference: fail",
         ),
+        ("conform/report.json", lambda it: it.update(interrupted=True), "the conformance run was interrupted"),
+        ("conform/report.json", lambda it: it["errors"].append("no worker"), "conformance: no worker"),
         ("attacks/report.json", lambda it: it["attacks"][0]["trials"].append({"as_told": False}), "attack kci: not as"),
     ],
 )
@@ -188,10 +190,10 @@ def test_proofs_count_for_the_whole_only_if_every_query_came_out(checkout: Path)
 
 def test_only_conformance_cases_that_passed_count(checkout: Path) -> None:
     results = [
-        {"case": f"hs::{verdict}", "peer": "x", "verdict": verdict, "requirements": ["HS-5"]}
+        {"case": f"hs::{verdict}", "peers": ["x"], "verdict": verdict, "requirements": ["HS-5"]}
         for verdict in ("pass", "fail", "known", "skipped", "lenient")
     ]
-    write(checkout, "conform/report.json", {"results": results})
+    changed(checkout, "conform/report.json", lambda it: it.update(results=results))
     assert _trace.collect(checkout).traces["HS-5"].conformance == ["hs::pass"]
 
 

@@ -28,6 +28,8 @@ from tests.differential.scripts_dictionary import (
     RPC,
     Dictionary,
     Untranslated,
+    encapsulation_beside,
+    seed_beside,
     strings,
 )
 
@@ -78,6 +80,8 @@ FAMILIES: Final = (
     ),
     _brief("static, brief", "cipher_static", "x25519StaticSha256"),
     _brief("PFS", "cipher_pfs", "x25519PfsSha256"),
+    _brief("KCI", "cipher_kci", "x25519KciSha256"),
+    _brief("hybrid", "cipher_hybrid", "x25519Mlkem768PfsSha256"),
 )
 
 
@@ -251,10 +255,7 @@ def _model(words: Dictionary, run: HonestRun, paths: tuple[Place, Place]) -> tup
             RPC,
             FRAME_SIZE,
             _fresh(run, words, path, f"{role}Nonce"),
-            Randomness(
-                (_fresh(run, words, path, _either(run, path, "ephemeral", f"{role}Ephemeral")),),
-                ticket_salts=_salts(run, words, path),
-            ),
+            _randomness(run, words, path, role),
         )
         key = words.term(run.value(*path, "resumptionKey"))
         keys = ResumptionKeys(words.resumption_id(view.identity), ((EPOCH, key),))
@@ -292,6 +293,13 @@ def _either(run: HonestRun, path: Place, first: str, second: str) -> str:
     except KeyError:
         return second
     return first
+
+
+def _randomness(run: HonestRun, words: Dictionary, path: Place, role: Role) -> Randomness[Term]:
+    """What an end draws: its ephemeral key, ML-KEM's values beside it, and the salt of a ticket."""
+    variable = _either(run, path, "ephemeral", f"{role}Ephemeral")
+    private, drawn = _fresh(run, words, path, variable), run.value(*path, variable)
+    return Randomness((private,), (seed_beside(drawn),), (encapsulation_beside(drawn),), _salts(run, words, path))
 
 
 def _salts(run: HonestRun, words: Dictionary, path: Place) -> tuple[Term, ...]:

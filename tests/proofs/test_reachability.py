@@ -32,7 +32,8 @@ def kind(script: Script) -> tuple[str, ...]:
     That honest runs complete with every handshake cipher is shown where they are compared with the model.
     """
     chosen = ("realm", "roles", "_side", "_sessions", "finish")
-    return tuple(sorted(library for library in script.libraries if any(word in library for word in chosen)))
+    places = [library for library in script.libraries if library.startswith(("lib/", "brief/"))]
+    return tuple(sorted(library for library in places if any(word in library for word in chosen)))
 
 
 def events(query: core.Query) -> set[str]:

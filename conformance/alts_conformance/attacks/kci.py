@@ -8,7 +8,7 @@ from . import _forge, kci_client
 from ._attacker import Attacker
 from ._forge import KCI, STATIC
 from ._pose import Shares, pose
-from ._record import NO_KCI_SCRIPT, NO_RESUMPTION_SCRIPT, Attack, Outcome, Query, Trial
+from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, key_of, resumption_keys
 from ._story import CLIENT_INIT, SERVER_INIT
 from ._wheel import WheelServer, greet, victim
@@ -154,6 +154,9 @@ async def _ticket_mixed(stage: Stage) -> bool:
     return await _ticket(stage, (KCI, STATIC), (STATIC,))
 
 
+_SERVER_FOOLED = Query("client_side_resumption_key_theft.pv", "client-side/resumption-key-theft/server-fooled", "false")
+_NEVER_RESUMED = "no script: this cipher is never resumed, so that there is no ticket to model"
+
 ATTACKS = (
     Attack(
         "kci-dh-key",
@@ -193,7 +196,7 @@ ATTACKS = (
                 f"the victim allows {KCI}, and {STATIC} beside it",
                 Outcome.WORKS,
                 _dh_mixed,
-                without_query=NO_KCI_SCRIPT,
+                Query("mixed_key_theft.pv", "mixed/key-theft/kci-server", "false"),
             ),
             *kci_client.TRIALS,
             Trial(
@@ -230,28 +233,28 @@ ATTACKS = (
                 f"the victim allows {STATIC} and resumes",
                 Outcome.WORKS,
                 _ticket_static,
-                without_query=NO_RESUMPTION_SCRIPT,
+                query=_SERVER_FOOLED,
             ),
             Trial(
                 "kci",
                 f"the victim allows {KCI} alone, though it has resumption keys",
                 Outcome.BLOCKED,
                 _ticket_kci,
-                without_query=NO_KCI_SCRIPT,
+                without_query=_NEVER_RESUMED,
             ),
             Trial(
                 "mixed",
                 f"the victim allows {KCI}, and {STATIC} beside it",
                 Outcome.WORKS,
                 _ticket_mixed,
-                without_query=NO_RESUMPTION_SCRIPT,
+                query=_SERVER_FOOLED,
             ),
             Trial(
                 "wheel-static",
                 f"the victim is the gRPC wheel, its handshaker service allows {STATIC} and resumes",
                 Outcome.WORKS,
                 _ticket_static,
-                without_query=NO_RESUMPTION_SCRIPT,
+                query=_SERVER_FOOLED,
                 wheel=True,
             ),
             Trial(
@@ -259,7 +262,7 @@ ATTACKS = (
                 f"the victim is the gRPC wheel, its handshaker service allows {KCI} alone",
                 Outcome.BLOCKED,
                 _ticket_kci,
-                without_query=NO_KCI_SCRIPT,
+                without_query=_NEVER_RESUMED,
                 wheel=True,
             ),
         ),

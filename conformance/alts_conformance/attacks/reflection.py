@@ -13,7 +13,7 @@ from alts_schema.handshake_pb2 import ClientFinished, ServerFinished
 
 from .._frames import make_frame
 from ._attacker import Attacker, Rewrite, Seen
-from ._record import NO_REFLECTION_SCRIPT, Attack, Outcome, Trial
+from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, resumption_keys
 from ._story import CLIENT_FINISHED, SERVER_FINISHED
 
@@ -93,6 +93,13 @@ async def _ours(stage: Stage) -> bool:
     return await _play(stage, ())
 
 
+def _alone(check: str) -> Query:
+    """What is proved of this check without the other five."""
+    name = {"ticket-authenticator": "ticket-mac", "keys-without-identities": "key-identities"}.get(check, check)
+    file = f"twins/reflected_ticket_only_{name.replace('-', '_')}.pv"
+    return Query(file, f"twins/reflected-ticket-only-{name}/server", "true")
+
+
 ATTACKS = (
     Attack(
         "ticket-reflection",
@@ -111,7 +118,7 @@ ATTACKS = (
                 "a weakened build without any of the six checks",
                 Outcome.WORKS,
                 partial(_without, kept=""),
-                without_query=NO_REFLECTION_SCRIPT,
+                Query("twins/reflected_ticket.pv", "twins/reflected-ticket/server", "false"),
             ),
             *(
                 Trial(
@@ -119,11 +126,17 @@ ATTACKS = (
                     f"a weakened build with one check of the six: {text}",
                     Outcome.BLOCKED,
                     partial(_without, kept=check),
-                    without_query=NO_REFLECTION_SCRIPT,
+                    _alone(check),
                 )
                 for check, text in CHECKS.items()
             ),
-            Trial("ours", "the implementation as it is", Outcome.BLOCKED, _ours, without_query=NO_REFLECTION_SCRIPT),
+            Trial(
+                "ours",
+                "the implementation as it is",
+                Outcome.BLOCKED,
+                _ours,
+                Query("reflected_ticket.pv", "reflected-ticket/server", "true"),
+            ),
         ),
     ),
 )

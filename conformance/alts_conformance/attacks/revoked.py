@@ -8,7 +8,7 @@ from alts_schema.handshake_pb2 import PresentedTicket, ServerInit
 from . import _forge
 from ._attacker import Attacker
 from ._pose import connect, pose
-from ._record import NO_RESUMPTION_SCRIPT, Attack, Outcome, Query, Trial
+from ._record import NO_LATER_SCRIPT, Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, STATIC, Endpoint, Stage, honest_call, key_of, resumption_keys
 
 BATCH = "machines/batch-3"
@@ -149,14 +149,14 @@ ATTACKS = (
                 "a ticket from before, at a weakened build that does not ask about revocation on resumption",
                 Outcome.WORKS,
                 _ticket_unchecked,
-                without_query=NO_RESUMPTION_SCRIPT,
+                without_query=NO_LATER_SCRIPT,
             ),
             Trial(
                 "ticket",
                 "a ticket from before, at the implementation as it is",
                 Outcome.BLOCKED,
                 _ticket,
-                without_query=NO_RESUMPTION_SCRIPT,
+                without_query=NO_LATER_SCRIPT,
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from . import _forge
 from ._attacker import Attacker
 from ._forge import PFS, STATIC
 from ._pose import Shares, pose
-from ._record import NO_RESUMPTION_SCRIPT, Attack, Outcome, Trial
+from ._record import NO_ROTATION_SCRIPT, Attack, Outcome, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, honest_call, key_of, resumption_keys
 from ._story import CLIENT_INIT, SERVER_FINISHED, SERVER_INIT
 
@@ -159,20 +159,27 @@ ATTACKS = (
         ("TRADE-4", "RES-4", "HS-10"),
         (("resumption-making", "12.4"), ("tradeoffs-pfs", "14.3")),
         (
-            Trial("static", f"{STATIC}", Outcome.WORKS, _static, without_query=NO_RESUMPTION_SCRIPT),
+            Trial(
+                "static",
+                f"{STATIC}",
+                Outcome.WORKS,
+                _static,
+                without_query="no script models the rotation of static keys; that a leaked one opens the session "
+                "is static/forward-secrecy/later-payload-client-to-server",
+            ),
             Trial(
                 "pfs-server-made",
                 f"{PFS}, and the server may make tickets",
                 Outcome.WORKS,
                 _pfs_early,
-                without_query=NO_RESUMPTION_SCRIPT,
+                without_query=NO_ROTATION_SCRIPT,
             ),
             Trial(
                 "pfs",
                 f"{PFS}, as it comes: the server makes none",
                 Outcome.BLOCKED,
                 _pfs_late,
-                without_query=NO_RESUMPTION_SCRIPT,
+                without_query=NO_ROTATION_SCRIPT,
             ),
         ),
     ),

@@ -20,10 +20,10 @@ def alternate(loops: Mapping[str, Callable[[], int]], seconds: float) -> dict[st
     costs: dict[str, list[float]] = {name: [] for name in loops}
     for loop in loops.values():
         loop()  # warm up
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or min(map(len, costs.values())) < 3:
+    end = time.process_time() + seconds
+    while time.process_time() < end or min(map(len, costs.values())) < 3:
         for name, loop in loops.items():
-            start = time.perf_counter()
+            start = time.process_time()
             count = loop()
-            costs[name].append((time.perf_counter() - start) / count)
+            costs[name].append((time.process_time() - start) / count)
     return {name: statistics.median(values) for name, values in costs.items()}

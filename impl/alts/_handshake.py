@@ -5,7 +5,7 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from alts_schema import handshake_pb2 as messages
 
@@ -17,6 +17,7 @@ from ._key_schedule import (
     client_key_material,
     derive_secrets,
     finished_authenticator,
+    keyed,
     make_client_share,
     same,
     server_key_material,
@@ -27,15 +28,19 @@ from ._messages import (
     NONCE_SIZE,
     RECORD_PROTOCOLS,
     SHARE_SIZES,
-    VERSION,
+    Answer,
+    Finished,
     decode_alert,
     decode_client_init,
     decode_finished,
     decode_server_init,
+    encode_client_init,
+    encode_finished,
     encode_frame,
+    encode_server_init,
     read_handshake_frame,
 )
-from ._resumption import Resumer, presented
+from ._resumption import Resumer
 from ._table import STATES, TABLE, Input, Role, State
 from ._tickets import Session
 from ._trust import verify_certificate
@@ -45,6 +50,8 @@ if TYPE_CHECKING:
 
     from ._config import Configuration, Environment, RpcVersion
     from ._events import Mode
+    from ._key_schedule import Mac
+    from ._messages import RpcVersions
     from ._tickets import HeldTicket
     from ._trust import Certificate
 
@@ -72,14 +79,15 @@ def choose(offered: Sequence[str], allowed: Sequence[str], code: ErrorCode) -> s
     raise PeerViolation(code, f"none of {list(offered)} is allowed")
 
 
-def common_rpc_version(
-    own: tuple[RpcVersion, RpcVersion], peer: messages.RpcVersions
-) -> tuple[RpcVersion, tuple[RpcVersion, RpcVersion]]:
-    """Return the RPC version in force and the peer's range (SPEC 6.3)."""
-    low, high = (peer.min.major, peer.min.minor), (peer.max.major, peer.max.minor)
-    if max(own[0], low) > min(own[1], high):
-        raise PeerViolation(ErrorCode.NO_COMMON_RPC_VERSION, f"peer speaks {low} to {high}")
-    return min(own[1], high), (low, high)
+def common_rpc_version(own: RpcVersions, peer: RpcVersions) -> RpcVersion:
+    """Return the RPC version in force (SPEC 6.3)."""
+    if own[0] > peer[1] or peer[0] > own[1]:  # neither range is empty
+        raise PeerViolation(ErrorCode.NO_COMMON_RPC_VERSION, f"peer speaks {peer[0]} to {peer[1]}")
+    return min(own[1], peer[1])
+
+
+def _illegal(field: str) -> NoReturn:
+    raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{field} of ServerInit")
 
 
 class Handshake:
@@ -111,6 +119,7 @@ class Handshake:
         if configuration.resumption is not None:
             self._resumer = Resumer(role, configuration, environment, configuration.resumption)
         self._secrets: Secrets | None = None
+        self._mac: Mac | None = None
         self._negotiated: Negotiated | None = None
         self._session: Session | None = None
         self._peer_certificate = b""
@@ -129,18 +138,11 @@ class Handshake:
             raise UsageError(f"start() in state {self.state} of a {self.role}")
         own = self._configuration
         nonce = self._environment.random(NONCE_SIZE)
-        for cipher in own.handshake_ciphers:
-            share = make_client_share(cipher, self._environment.random)
-            if share is not None:
-                self._shares[cipher] = share
-        message = messages.ClientInit()
-        message.CopyFrom(own.client_init)
-        message.nonce = nonce
-        for cipher, share in self._shares.items():
-            message.key_shares.add(handshake_cipher=cipher, share=share.public)
-        if self._resumer is not None:
-            self._resumer.offer(message)
-        payload = message.SerializeToString(deterministic=True)
+        for cipher in own.share_ciphers:
+            self._shares[cipher] = make_client_share(cipher, self._environment.random)
+        public = {cipher: share.public for cipher, share in self._shares.items()}
+        named, ticket = (b"", None) if self._resumer is None else self._resumer.offer()
+        payload = encode_client_init(own.client_init, nonce, public, named, ticket)
         self._client_init = payload
         self._outgoing += encode_frame(Input.CLIENT_INIT, payload)
         self.state = row.next_state
@@ -214,92 +216,93 @@ class Handshake:
     def _on_client_init(self, payload: bytes) -> None:
         """Server, WAIT_CLIENT_INIT: SPEC 5.4; cheap checks before signatures and Diffie–Hellman."""
         own = self._configuration
-        message = decode_client_init(payload)
-        cipher = choose(message.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
+        offer, ticket = decode_client_init(payload)
+        cipher = choose(offer.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
         application = choose(
-            message.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
+            offer.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
         )
-        rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
+        rpc_version = common_rpc_version(own.rpc_versions, offer.rpc_versions)
         mode: Mode = "full"
         session: Session | None = None
         attached: HeldTicket | None = None
         if self._resumer is not None:
-            mode, session, attached = self._resumer.at_server(message, cipher)
-        peer = self._verify(message.certificate, Role.CLIENT, cipher) if session is None else None
-        boundary = session.peer.boundary if session else peer.body.boundary if peer else ""
+            mode, session, attached = self._resumer.at_server(offer, ticket, cipher)
+        peer = self._verify(offer.certificate, Role.CLIENT, cipher) if session is None else None
+        boundary = session.peer.boundary if session else peer.owner.boundary if peer else ""
         allowed = [name for name in own.record_protocols if self._is_allowed(name, boundary)]
-        record = choose(message.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
-        frame_size = min(message.max_frame_size, own.max_frame_size)
-        self._negotiated = Negotiated(cipher, record, application, rpc_version, peer_rpc_versions, frame_size, mode)
+        record = choose(offer.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
+        frame_size = min(offer.max_frame_size, own.max_frame_size)
+        self._negotiated = Negotiated(cipher, record, application, rpc_version, offer.rpc_versions, frame_size, mode)
         nonce = self._environment.random(NONCE_SIZE)
         key_material, share = server_key_material(
             cipher,
             session.secret if session else None,
             own.credential.private_key,
-            peer.body.x25519_public_key if peer else b"",
-            next((entry.share for entry in message.key_shares if entry.handshake_cipher == cipher), b""),
+            peer.static_key if peer else b"",
+            offer.key_shares.get(cipher, b""),
             self._environment.random,
             self._environment.encapsulate,
         )
-        server_init = messages.ServerInit(
-            version=VERSION,
-            nonce=nonce,
-            mode=_MODES[mode],
-            certificate=b"" if session else own.credential.certificate,
-            handshake_cipher=cipher,
-            record_protocol=record,
-            application_protocol=application,
-            rpc_versions=own.client_init.rpc_versions,
-            max_frame_size=frame_size,
-            key_share=share,
-            ticket=presented(attached) if attached else None,
-        ).SerializeToString(deterministic=True)
-        secrets = self._derive(key_material, session, peer, payload, server_init)
+        answer = Answer(
+            _MODES[mode],
+            b"" if session else own.credential.certificate,
+            cipher,
+            record,
+            application,
+            own.rpc_versions,
+            frame_size,
+            share,
+            attached.presented if attached else None,
+        )
+        server_init = encode_server_init(answer, nonce)
+        self._derive(key_material, session, peer, payload, server_init)
         self._outgoing += encode_frame(Input.SERVER_INIT, server_init)
-        self._outgoing += encode_frame(Input.SERVER_FINISHED, self._finished(messages.ServerFinished, secrets))
+        self._outgoing += encode_frame(Input.SERVER_FINISHED, self._finished())
 
     def _on_server_init(self, payload: bytes) -> None:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
         own = self._configuration
-        message = decode_server_init(payload)
-        mode = _MODE_NAMES.get(message.mode)
-        cipher = message.handshake_cipher
-        checks = {
-            "mode": mode == "full" or (mode is not None and self._resumer is not None),
-            "certificate": bool(message.certificate) == (mode == "full"),
-            "ticket": message.HasField("ticket") == (mode == "server_ticket"),
-            "handshake_cipher": cipher in own.handshake_ciphers,
-            "record_protocol": message.record_protocol in own.record_protocols,
-            "application_protocol": message.application_protocol in own.application_protocols,
-            "key_share": len(message.key_share) == SHARE_SIZES.get(cipher, (0, 0))[1],
-            "max_frame_size": message.max_frame_size <= own.max_frame_size,
-        }
-        for what, acceptable in checks.items():
-            if not acceptable:
-                raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{what} of ServerInit")
-        assert mode is not None  # checked first
-        rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
-        session = self._resumer.at_client(message, mode) if self._resumer is not None and mode != "full" else None
-        peer = self._verify(message.certificate, Role.SERVER, cipher) if session is None else None
-        boundary = session.peer.boundary if session else peer.body.boundary if peer else ""
-        if not self._is_allowed(message.record_protocol, boundary):
-            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{message.record_protocol} between boundaries")
+        answer = decode_server_init(payload)
+        mode = _MODE_NAMES.get(answer.mode)
+        cipher = answer.handshake_cipher
+        if mode is None or (mode != "full" and self._resumer is None):
+            _illegal("mode")
+        if bool(answer.certificate) != (mode == "full"):
+            _illegal("certificate")
+        if (answer.ticket is not None) != (mode == "server_ticket"):
+            _illegal("ticket")
+        if cipher not in own.handshake_ciphers:
+            _illegal("handshake_cipher")
+        if answer.record_protocol not in own.record_protocols:
+            _illegal("record_protocol")
+        if answer.application_protocol not in own.application_protocols:
+            _illegal("application_protocol")
+        if len(answer.key_share) != SHARE_SIZES[cipher][1]:
+            _illegal("key_share")
+        if answer.max_frame_size > own.max_frame_size:
+            _illegal("max_frame_size")
+        rpc_version = common_rpc_version(own.rpc_versions, answer.rpc_versions)
+        session = self._resumer.at_client(answer, mode) if self._resumer is not None and mode != "full" else None
+        peer = self._verify(answer.certificate, Role.SERVER, cipher) if session is None else None
+        boundary = session.peer.boundary if session else peer.owner.boundary if peer else ""
+        if not self._is_allowed(answer.record_protocol, boundary):
+            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{answer.record_protocol} between boundaries")
         self._negotiated = Negotiated(
             cipher,
-            message.record_protocol,
-            message.application_protocol,
+            answer.record_protocol,
+            answer.application_protocol,
             rpc_version,
-            peer_rpc_versions,
-            message.max_frame_size,
+            answer.rpc_versions,
+            answer.max_frame_size,
             mode,
         )
         key_material = client_key_material(
             cipher,
             session.secret if session else None,
             own.credential.private_key,
-            peer.body.x25519_public_key if peer else b"",
+            peer.static_key if peer else b"",
             self._shares.get(cipher),
-            message.key_share,
+            answer.key_share,
         )
         self._derive(key_material, session, peer, self._client_init, payload)
 
@@ -307,25 +310,23 @@ class Handshake:
         """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
         client = self.role is Role.CLIENT
         sender = Role.SERVER if client else Role.CLIENT
-        message: messages.ServerFinished | messages.ClientFinished = (
-            decode_finished(messages.ServerFinished, payload)
-            if client
-            else decode_finished(messages.ClientFinished, payload)
-        )
-        secrets = self._secrets
-        assert secrets is not None  # rows come in order
-        if not same(message.authenticator, finished_authenticator(secrets, sender)):
+        message = decode_finished(messages.ServerFinished if client else messages.ClientFinished, payload)
+        mac = self._mac
+        assert mac is not None  # rows come in order
+        if not same(message.authenticator, finished_authenticator(mac, sender)):
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
-        ticket = message.ticket if message.HasField("ticket") else None
-        if not same(message.ticket_authenticator, ticket_authenticator(secrets, sender, ticket)):
+        ticket = message.ticket
+        if not same(message.ticket_authenticator, ticket_authenticator(mac, sender, ticket)):
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
         if ticket is not None and self._resumer is not None:
             self._resumer.check(ticket)
         if client:
-            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(messages.ClientFinished, secrets))
-        if ticket is not None and self._resumer is not None and self._session is not None:
-            self._resumer.keep(ticket, self._session, secrets)
-        self._complete(secrets)
+            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished())
+        if ticket is not None and self._resumer is not None:
+            assert self._session is not None  # set with the secrets
+            assert self._secrets is not None
+            self._resumer.keep(ticket, self._session, self._secrets.resumption)
+        self._complete()
 
     def _on_alert(self, payload: bytes) -> None:
         """Either role, any WAIT state: the peer gave up (SPEC 5.8); an alert is not answered, whatever is in it."""
@@ -344,13 +345,13 @@ class Handshake:
         own = self._configuration
         now = int(self._environment.clock())
         peer = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
-        if cipher not in peer.body.handshake_ciphers:
+        if cipher not in peer.handshake_ciphers:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
         return peer
 
     def _is_allowed(self, record_protocol: str, peer_boundary: str) -> bool:
         """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
-        boundary = self._configuration.credential.parsed.body.boundary
+        boundary = self._configuration.credential.peer.boundary
         return record_protocol in ENCRYPTING_RECORD_PROTOCOLS or (boundary == peer_boundary != "")
 
     def _derive(
@@ -360,7 +361,7 @@ class Handshake:
         peer: Certificate | None,
         client_init: bytes,
         server_init: bytes,
-    ) -> Secrets:
+    ) -> None:
         """Run the key schedule (SPEC 7; HS-5), and remember what a ticket of this session would say."""
         own = self._configuration.credential
         assert self._negotiated is not None  # set by the caller
@@ -370,40 +371,43 @@ class Handshake:
         else:
             assert peer is not None  # mode FULL
             self._peer_certificate = peer.raw
-            self._session = Session(b"", peer.peer(), own.peer, self._negotiated.handshake_cipher, now, now)
-        identities = (own.identity, self._session.peer.identity)
-        client, server = identities if self.role is Role.CLIENT else reversed(identities)
-        self._transcript_hash = transcript_hash(client_init, server_init)
-        self._secrets = derive_secrets(key_material, self._transcript_hash, client, server)
+            self._session = Session(b"", peer.owner, own.peer, self._negotiated.handshake_cipher, now, now)
+        peer_identity = self._session.peer.identity
+        client, server = (
+            (own.identity, peer_identity) if self.role is Role.CLIENT else (peer_identity, own.identity)
+        )
+        self._transcript_hash = th = transcript_hash(client_init, server_init)
+        self._secrets = secrets = derive_secrets(key_material, th, client, server)
+        self._mac = keyed(secrets.authenticator)
         self._shares.clear()
         if self._environment.key_log is not None:
-            self._environment.key_log(self._transcript_hash, self._secrets)
-        return self._secrets
+            self._environment.key_log(th, secrets)
 
-    def _finished(self, kind: type[messages.ServerFinished | messages.ClientFinished], secrets: Secrets) -> bytes:
+    def _finished(self) -> bytes:
+        """Return the own Finished message, with a ticket where one is made."""
+        assert self._mac is not None  # rows come in order
         ticket = None
-        if self._resumer is not None and self._session is not None:
-            ticket = self._resumer.issue(self._session, secrets)
-        message = kind(
-            authenticator=finished_authenticator(secrets, self.role),
-            ticket_authenticator=ticket_authenticator(secrets, self.role, ticket),
-            ticket=ticket,
-        )
-        return message.SerializeToString(deterministic=True)
+        if self._resumer is not None:
+            assert self._session is not None  # set with the secrets
+            assert self._secrets is not None
+            ticket = self._resumer.issue(self._session, self._secrets.resumption)
+        authenticator = finished_authenticator(self._mac, self.role)
+        return encode_finished(Finished(authenticator, ticket_authenticator(self._mac, self.role, ticket), ticket))
 
-    def _complete(self, secrets: Secrets) -> None:
+    def _complete(self) -> None:
         assert self._session is not None  # set with the secrets
+        assert self._secrets is not None
         assert self._negotiated is not None
         own = self._configuration.credential
         evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
         self.result = HandshakeResult(
-            self.role, self._session.peer, own.identity, self._negotiated, evidence, secrets.record
+            self.role, self._session.peer, own.identity, self._negotiated, evidence, self._secrets.record
         )
         self._drop()
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
-        self._secrets = self._session = self._resumer = None
+        self._secrets = self._mac = self._session = self._resumer = None
         self._shares.clear()
         self._client_init = b""
         if self.state in (State.CLOSED, State.FAILED):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -19,13 +20,14 @@ from ._errors import ErrorCode, PeerViolation
 from ._table import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from google.protobuf.message import Message
 
 
 FRAME_HEADER = struct.Struct("<II")
 """length (of type and payload), type; both little-endian (SPEC 3.1)."""
+_LENGTH = struct.Struct("<I")
 LENGTH_FIELD_SIZE = 4
 TYPE_FIELD_SIZE = 4
 MAX_HANDSHAKE_FRAME = 16384
@@ -80,6 +82,64 @@ NAME = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 """An entry of a list (SPEC 5.2); use `fullmatch`."""
 
 _M = TypeVar("_M", bound="Message")
+_T = TypeVar("_T")
+
+_VERSION_AND_NONCE = b"\x08\x01\x12\x20"
+"""How a canonical ClientInit or ServerInit begins: version 1, and a nonce of 32 bytes, which follow."""
+_AFTER_NONCE = len(_VERSION_AND_NONCE) + NONCE_SIZE
+_MOST_REMEMBERED = 512
+
+RpcVersions = tuple[tuple[int, int], tuple[int, int]]
+"""Smallest and largest (major, minor)."""
+
+
+class Ticket(NamedTuple):
+    """A ticket on the wire, presented or issued; a presented one has no lifetime."""
+
+    resumption_id: bytes
+    key_epoch: int
+    ticket: bytes
+    lifetime_seconds: int = 0
+
+
+class Offer(NamedTuple):
+    """A ClientInit without its nonce and its ticket."""
+
+    certificate: bytes
+    handshake_ciphers: tuple[str, ...]
+    record_protocols: tuple[str, ...]
+    key_shares: Mapping[str, bytes]
+    application_protocols: tuple[str, ...]
+    rpc_versions: RpcVersions
+    max_frame_size: int
+    resumption_id: bytes
+    ticket_key_epochs: tuple[int, ...]
+
+
+class Answer(NamedTuple):
+    """A ServerInit without its nonce."""
+
+    mode: int
+    certificate: bytes
+    handshake_cipher: str
+    record_protocol: str
+    application_protocol: str
+    rpc_versions: RpcVersions
+    max_frame_size: int
+    key_share: bytes
+    ticket: Ticket | None
+
+
+class Finished(NamedTuple):
+    """A ServerFinished or ClientFinished."""
+
+    authenticator: bytes
+    ticket_authenticator: bytes
+    ticket: Ticket | None
+
+
+_OFFERS: dict[bytes, Offer] = {}
+_ANSWERS: dict[bytes, Answer] = {}
 
 
 class Frame(NamedTuple):
@@ -105,21 +165,22 @@ def read_handshake_frame(buffer: bytes | bytearray, acceptable: frozenset[Input]
     Raises:
         PeerViolation: from the length as soon as 4 bytes are there, from the type as soon as 8 are.
     """
-    if len(buffer) < LENGTH_FIELD_SIZE:
+    have = len(buffer)
+    if have < LENGTH_FIELD_SIZE:
         return None
-    length = int.from_bytes(buffer[:LENGTH_FIELD_SIZE], "little")
+    (length,) = _LENGTH.unpack_from(buffer)
     if length < TYPE_FIELD_SIZE:
         raise PeerViolation(ErrorCode.DECODE_ERROR, f"frame length {length} has no room for the type")
     if length > MAX_HANDSHAKE_FRAME:
         raise PeerViolation(ErrorCode.FRAME_TOO_LARGE, f"handshake frame of {length} bytes")
-    if len(buffer) < FRAME_HEADER.size:
+    if have < FRAME_HEADER.size:
         return None
-    number = int.from_bytes(buffer[LENGTH_FIELD_SIZE : FRAME_HEADER.size], "little")
+    (number,) = _LENGTH.unpack_from(buffer, LENGTH_FIELD_SIZE)
     symbol = FRAME_INPUTS.get(number, Input.UNKNOWN)
     if symbol not in acceptable:
         raise PeerViolation(ErrorCode.UNEXPECTED_MESSAGE, f"frame type {number} ({symbol})")
     size = LENGTH_FIELD_SIZE + length
-    if len(buffer) < size:
+    if have < size:
         return None
     return Frame(symbol, bytes(buffer[FRAME_HEADER.size : size]), size)
 
@@ -145,85 +206,135 @@ def _illegal(condition: bool, detail: str) -> None:
 
 def check_names(names: Sequence[str], what: str, code: ErrorCode = ErrorCode.ILLEGAL_PARAMETER) -> None:
     """Check a list of names (SPEC 5.2): 1 to 16 entries, 1 to 64 visible ASCII characters each, none twice."""
-    if not 1 <= len(names) <= MAX_LIST or not _are_names(tuple(names)):
+    distinct = 1 <= len(names) <= MAX_LIST and len(set(names)) == len(names)
+    if not distinct or not all(map(NAME.fullmatch, names)):
         raise PeerViolation(code, f"{what} is not a list of 1 to {MAX_LIST} distinct names")
 
 
-@functools.lru_cache(maxsize=256)  # pure; peers send the same few lists all the time
-def _are_names(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names) and all(map(NAME.fullmatch, names))
-
-
-def _check_rpc_versions(versions: handshake.RpcVersions, present: bool) -> None:
+def _rpc_versions(versions: handshake.RpcVersions, present: bool) -> RpcVersions:
     complete = present and versions.HasField("max") and versions.HasField("min")
     _illegal(not complete, "RPC versions are missing")
     low, high = (versions.min.major, versions.min.minor), (versions.max.major, versions.max.minor)
     _illegal(low > high, "RPC version range is empty")
+    return low, high
 
 
-def _check_ticket(ticket: handshake.PresentedTicket | handshake.IssuedTicket) -> None:
+def _ticket(message: handshake.PresentedTicket | handshake.IssuedTicket, lifetime: int = 0) -> Ticket:
+    ticket = Ticket(message.resumption_id, message.key_epoch, message.ticket, lifetime)
     _illegal(len(ticket.resumption_id) != RESUMPTION_ID_SIZE, "resumption ID of a ticket is not 16 bytes")
     _illegal(ticket.key_epoch < 1, "key epoch of a ticket is 0")
     _illegal(not 1 <= len(ticket.ticket) <= 4096, "ticket size")
-    if isinstance(ticket, handshake.IssuedTicket):
-        _illegal(not 1 <= ticket.lifetime_seconds <= 86400, "ticket lifetime")
+    return ticket
 
 
-def decode_client_init(data: bytes) -> handshake.ClientInit:
-    """Decode a ClientInit payload and check its syntax (SPEC 5.2, 5.3; HS-3)."""
+def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> _T:
+    if len(memory) >= _MOST_REMEMBERED:
+        memory.clear()
+    memory[fields] = meaning
+    return meaning
+
+
+def decode_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
+    """Decode a ClientInit payload and check its syntax (SPEC 5.2, 5.3; HS-3).
+
+    What stays the same from one ClientInit of a client to the next is judged once, as long as it comes byte for byte.
+    """
     message = _parse(handshake.ClientInit, data, ErrorCode.DECODE_ERROR)
     if message.version != VERSION:
         raise PeerViolation(ErrorCode.UNSUPPORTED_VERSION, f"version {message.version}")
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
+    if not message.HasField("ticket"):
+        fields, ticket = data[_AFTER_NONCE:], None
+    else:
+        presented = message.ticket
+        ticket = _ticket(presented)
+        size = presented.ByteSize()  # canonical: the ticket is the last field, after its tag and its size
+        fields = data[_AFTER_NONCE : -(1 + len(_varint(size)) + size)]
+    offer = _OFFERS.get(fields)
+    if offer is None:
+        offer = _offer(message)
+        if not offer.key_shares:  # with key shares no two are alike
+            _remember(_OFFERS, fields, offer)
+    return offer, ticket
+
+
+def _offer(message: handshake.ClientInit) -> Offer:
+    """Check what is left of a canonical ClientInit: everything but version, nonce and ticket."""
     check_names(message.handshake_ciphers, "handshake_ciphers")
     check_names(message.record_protocols, "record_protocols")
     check_names(message.application_protocols, "application_protocols")
-    shares = [entry.handshake_cipher for entry in message.key_shares]
-    _illegal(len(shares) > MAX_LIST or len(set(shares)) != len(shares), "too many or repeated key shares")
-    _illegal(not set(shares) <= set(message.handshake_ciphers), "key share for a cipher that is not offered")
-    _illegal(any(not 1 <= len(entry.share) <= 2048 for entry in message.key_shares), "key share size")
-    given = {entry.handshake_cipher: len(entry.share) for entry in message.key_shares}
+    given = {entry.handshake_cipher: entry.share for entry in message.key_shares}
+    repeated = len(given) != len(message.key_shares)
+    _illegal(repeated or len(given) > MAX_LIST, "too many or repeated key shares")
+    _illegal(not set(given) <= set(message.handshake_ciphers), "key share for a cipher that is not offered")
+    _illegal(any(not 1 <= len(share) <= 2048 for share in given.values()), "key share size")
     for name in message.handshake_ciphers:
         size = SHARE_SIZES.get(name)
-        _illegal(size is not None and given.get(name, 0) != size[0], f"key share of {name}")
-    _check_rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
+        _illegal(size is not None and len(given.get(name, b"")) != size[0], f"key share of {name}")
+    rpc_versions = _rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
     _illegal(not MIN_FRAME_SIZE <= message.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
     _illegal(len(message.resumption_id) not in (0, RESUMPTION_ID_SIZE), "resumption ID is not 16 bytes")
-    epochs = list(message.ticket_key_epochs)
-    _illegal(len(epochs) > 8 or epochs != sorted(set(epochs)), "ticket key epochs")
+    epochs = tuple(message.ticket_key_epochs)
+    _illegal(len(epochs) > 8 or epochs != tuple(sorted(set(epochs))), "ticket key epochs")
     _illegal(bool(epochs) and not message.resumption_id, "ticket key epochs without a resumption ID")
-    if message.HasField("ticket"):
-        _check_ticket(message.ticket)
-    return message
+    return Offer(
+        message.certificate,
+        tuple(message.handshake_ciphers),
+        tuple(message.record_protocols),
+        given,
+        tuple(message.application_protocols),
+        rpc_versions,
+        message.max_frame_size,
+        message.resumption_id,
+        epochs,
+    )
 
 
-def decode_server_init(data: bytes) -> handshake.ServerInit:
-    """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6)."""
+def decode_server_init(data: bytes) -> Answer:
+    """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6); answers that come again as Offers do."""
+    fields = data[_AFTER_NONCE:] if data.startswith(_VERSION_AND_NONCE) and len(data) >= _AFTER_NONCE else b""
+    answer = _ANSWERS.get(fields)  # canonical up to the nonce, which may be any, and known from there on
+    if answer is None:
+        answer = _answer(data)
+        if not answer.key_share and answer.ticket is None:
+            _remember(_ANSWERS, fields, answer)
+    return answer
+
+
+def _answer(data: bytes) -> Answer:
     message = _parse(handshake.ServerInit, data, ErrorCode.DECODE_ERROR)
     if message.version != VERSION:
         raise PeerViolation(ErrorCode.UNSUPPORTED_VERSION, f"version {message.version}")
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
-    _check_rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
+    rpc_versions = _rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
     _illegal(not MIN_FRAME_SIZE <= message.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
-    if message.HasField("ticket"):
-        _check_ticket(message.ticket)
-    return message
+    return Answer(
+        message.mode,
+        message.certificate,
+        message.handshake_cipher,
+        message.record_protocol,
+        message.application_protocol,
+        rpc_versions,
+        message.max_frame_size,
+        message.key_share,
+        _ticket(message.ticket) if message.HasField("ticket") else None,
+    )
 
 
-_F = TypeVar("_F", handshake.ServerFinished, handshake.ClientFinished)
-
-
-def decode_finished(kind: type[_F], data: bytes) -> _F:
+def decode_finished(kind: type[handshake.ServerFinished | handshake.ClientFinished], data: bytes) -> Finished:
     """Decode a ServerFinished or ClientFinished payload and check its syntax (SPEC 5.2, 5.3; HS-7, HS-9)."""
     message = _parse(kind, data, ErrorCode.DECODE_ERROR)
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
-    _illegal(len(message.authenticator) != AUTHENTICATOR_SIZE, "authenticator is not 32 bytes")
-    _illegal(len(message.ticket_authenticator) != AUTHENTICATOR_SIZE, "ticket authenticator is not 32 bytes")
+    authenticator, ticket_authenticator, ticket = message.authenticator, message.ticket_authenticator, None
+    _illegal(len(authenticator) != AUTHENTICATOR_SIZE, "authenticator is not 32 bytes")
+    _illegal(len(ticket_authenticator) != AUTHENTICATOR_SIZE, "ticket authenticator is not 32 bytes")
     if message.HasField("ticket"):
-        _check_ticket(message.ticket)
-    return message
+        issued = message.ticket
+        ticket = _ticket(issued, issued.lifetime_seconds)
+        _illegal(not 1 <= ticket.lifetime_seconds <= 86400, "ticket lifetime")
+    return Finished(authenticator, ticket_authenticator, ticket)
 
 
 def decode_alert(data: bytes) -> int:
@@ -240,3 +351,93 @@ def decode_credential(kind: type[_M], data: bytes) -> _M:
     message = _parse(kind, data, ErrorCode.BAD_CERTIFICATE)
     _require_canonical(message, data, ErrorCode.BAD_CERTIFICATE)
     return message
+
+
+# -- encoding: messages are put together from fields, the constant ones of which the library encoded once --------------
+
+
+@functools.lru_cache(maxsize=1024)
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def encode_bytes(number: int, value: bytes) -> bytes:
+    """Return field `number` (1 to 15) with bytes, a string in UTF-8, or an encoded message; nothing if it is empty."""
+    return bytes((number << 3 | 2,)) + _varint(len(value)) + value if value else b""
+
+
+def encode_integer(number: int, value: int) -> bytes:
+    """Return field `number` (1 to 15) with an unsigned integer; nothing if it is 0."""
+    return bytes((number << 3,)) + _varint(value) if value else b""
+
+
+def encode_client_init(
+    fields: tuple[bytes, bytes], nonce: bytes, shares: Mapping[str, bytes], resumption: bytes, ticket: Ticket | None
+) -> bytes:
+    """Return a ClientInit payload (HS-3).
+
+    Args:
+        fields: what every ClientInit of this endpoint has before and after its key shares, encoded.
+        nonce: 32 bytes.
+        shares: key share by handshake cipher, in order of preference.
+        resumption: what it says about the own resumption keys, encoded.
+        ticket: that is presented.
+    """
+    entries = [handshake.KeyShare(handshake_cipher=cipher, share=share) for cipher, share in shares.items()]
+    key_shares = handshake.ClientInit(key_shares=entries).SerializeToString(deterministic=True) if entries else b""
+    presented = b"" if ticket is None else encode_bytes(12, _presented(ticket))
+    return b"".join((_VERSION_AND_NONCE, nonce, fields[0], key_shares, fields[1], resumption, presented))
+
+
+def encodable(versions: RpcVersions) -> handshake.RpcVersions:
+    """Return a range as messages have it."""
+    low, high = (handshake.Version(major=major, minor=minor) for major, minor in versions)
+    return handshake.RpcVersions(max=high, min=low)
+
+
+def _presented(ticket: Ticket) -> bytes:
+    return encode_bytes(1, ticket.resumption_id) + encode_integer(2, ticket.key_epoch) + encode_bytes(3, ticket.ticket)
+
+
+@functools.lru_cache(maxsize=256)
+def _answer_fields(cipher: str, record: str, application: str, rpc_versions: RpcVersions, frame_size: int) -> bytes:
+    message = handshake.ServerInit(
+        handshake_cipher=cipher,
+        record_protocol=record,
+        application_protocol=application,
+        rpc_versions=encodable(rpc_versions),
+        max_frame_size=frame_size,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def encode_server_init(answer: Answer, nonce: bytes) -> bytes:
+    """Return a ServerInit payload (HS-6) with a nonce of 32 bytes."""
+    mode, certificate, cipher, record, application, rpc_versions, frame_size, key_share, ticket = answer
+    return b"".join(
+        (
+            _VERSION_AND_NONCE,
+            nonce,
+            encode_integer(3, mode),
+            encode_bytes(4, certificate),
+            _answer_fields(cipher, record, application, rpc_versions, frame_size),
+            encode_bytes(10, key_share),
+            b"" if ticket is None else encode_bytes(11, _presented(ticket)),
+        )
+    )
+
+
+def encode_finished(finished: Finished) -> bytes:
+    """Return a ServerFinished or ClientFinished payload (HS-7, HS-9); the two are encoded alike."""
+    authenticator, ticket_authenticator, ticket = finished
+    issued = b""
+    if ticket is not None:
+        identity, epoch, sealed, lifetime = ticket
+        issued = encode_bytes(1, identity) + encode_integer(2, epoch) + encode_integer(3, lifetime)
+        issued = encode_bytes(3, issued + encode_bytes(4, sealed))
+    return b"\x0a\x20" + authenticator + b"\x12\x20" + ticket_authenticator + issued

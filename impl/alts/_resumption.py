@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from alts_schema.handshake_pb2 import ClientInit, IssuedTicket, PresentedTicket, ServerInit
-
 from ._errors import ErrorCode, PeerViolation
-from ._key_schedule import Secrets, ticket_secret
-from ._messages import X25519_KCI_SHA256, X25519_STATIC_SHA256
+from ._key_schedule import ticket_secret
+from ._messages import X25519_KCI_SHA256, X25519_STATIC_SHA256, Ticket
 from ._table import Role
 from ._tickets import (
     HeldTicket,
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from ._config import Configuration, Environment
     from ._events import Mode
+    from ._messages import Answer, Offer
     from ._trust import Trust
 
 TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
@@ -125,17 +124,14 @@ class Resumer:
         self._named = False  # whether ClientInit named the own IDR
         self.offered: HeldTicket | None = None
 
-    def offer(self, message: ClientInit) -> None:
-        """Client: add to ClientInit the own IDR and epochs, and a server-made ticket if one is held (HS-3, RES-4).
+    def offer(self) -> tuple[bytes, Ticket | None]:
+        """Client: return what ClientInit says about the own keys, and a server-made ticket if one is held (HS-3, RES-4).
 
         A ticket is looked for under the target identities; without them there is none. It is out of the cache before it
         is sent (RES-7).
         """
         own, now = self._configuration, self._now()
         self._named = self._keys is not None and any(cipher != X25519_KCI_SHA256 for cipher in own.handshake_ciphers)
-        if self._keys is not None and self._named:
-            message.resumption_id = self._keys.resumption_id
-            message.ticket_key_epochs.extend(self._keys.epochs)
         self.offered = self._resumption.cache.take(
             own.target_identities,
             now,
@@ -145,34 +141,36 @@ class Resumer:
                 and self._usable(held.session, now)
             ),
         )
-        if self.offered is not None:
-            message.ticket.CopyFrom(presented(self.offered))
+        named = self._keys.client_init if self._keys is not None and self._named else b""
+        return named, self.offered.presented if self.offered is not None else None
 
-    def at_server(self, message: ClientInit, cipher: str) -> tuple[Mode, Session | None, HeldTicket | None]:
+    def at_server(
+        self, offer: Offer, ticket: Ticket | None, cipher: str
+    ) -> tuple[Mode, Session | None, HeldTicket | None]:
         """Server: decide the mode (SPEC 12.1); the client's ticket wins over a client-made one that is held here.
 
         The certificate in a ClientInit that is resumed is parsed and not verified: identity and category are compared
         with the ticket, and nothing of it reaches the application.
         """
-        self._peer_resumption_id = message.resumption_id
+        self._peer_resumption_id = offer.resumption_id
         if cipher == X25519_KCI_SHA256:
             return "full", None, None
-        body = parse_certificate(message.certificate).body
-        claimed = body.identity, int(body.category)
-        if message.HasField("ticket"):
-            session = self._accept(message.ticket, cipher, claimed)
+        owner = parse_certificate(offer.certificate).owner
+        claimed = owner.identity, owner.category
+        if ticket is not None:
+            session = self._accept(ticket, cipher, claimed)
             if session is not None:
                 return "client_ticket", session, None
-        if not message.resumption_id:
+        if not offer.resumption_id:
             return "full", None, None
-        epochs, now = message.ticket_key_epochs, self._now()
+        now = self._now()
         held = self._resumption.cache.take(
             (claimed[0],),
             now,
             lambda held: (
                 held.maker is Role.CLIENT
-                and held.resumption_id == message.resumption_id
-                and held.key_epoch in epochs
+                and held.resumption_id == offer.resumption_id
+                and held.key_epoch in offer.ticket_key_epochs
                 and held.session.handshake_cipher == cipher
                 and held.session.peer.category == claimed[1]
                 and self._usable(held.session, now)
@@ -180,19 +178,20 @@ class Resumer:
         )
         return ("server_ticket", held.session, held) if held is not None else ("full", None, None)
 
-    def at_client(self, message: ServerInit, mode: Mode) -> Session:
+    def at_client(self, answer: Answer, mode: Mode) -> Session:
         """Client: return the session that the server resumes (SPEC 12.1, 12.6).
 
         Raises:
             PeerViolation: ILLEGAL_PARAMETER for a resumption that this ClientInit did not allow, TICKET_REFUSED for an
                 attached ticket that cannot be used.
         """
-        cipher = message.handshake_cipher
+        cipher = answer.handshake_cipher
         if mode == "client_ticket":
             if self.offered is None or cipher != self.offered.session.handshake_cipher:
                 raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no such ticket was offered")
             return self.offered.session
-        ticket = message.ticket
+        ticket = answer.ticket
+        assert ticket is not None  # the mode says so, and was compared
         known = self._named and self._keys is not None and ticket.resumption_id == self._keys.resumption_id
         if not known or cipher == X25519_KCI_SHA256:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no ticket may be attached")
@@ -201,20 +200,23 @@ class Resumer:
             raise PeerViolation(ErrorCode.TICKET_REFUSED, "the ticket that the server attached cannot be used")
         return session
 
-    def issue(self, session: Session, secrets: Secrets) -> IssuedTicket | None:
+    def issue(self, session: Session, resumption_secret: bytes) -> Ticket | None:
         """Make the ticket that goes out beside Finished, or None where none is made (RES-3, RES-4, RES-6)."""
-        keys, now = self._keys, self._now()
+        keys = self._keys
+        if keys is None:
+            return None
+        now = self._now()
         allowed = may_resume(
             session.handshake_cipher, self._role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs
         )
         lifetime = ticket_lifetime(session, now)
-        if keys is None or not allowed or lifetime <= 0:
+        if not allowed or lifetime <= 0:
             return None
-        session = session.with_secret(ticket_secret(secrets, self._role))
+        session = session.with_secret(ticket_secret(resumption_secret, self._role))
         epoch, ticket = seal_ticket(keys, self._role, session, self._environment.random)
-        return IssuedTicket(resumption_id=keys.resumption_id, key_epoch=epoch, lifetime_seconds=lifetime, ticket=ticket)
+        return Ticket(keys.resumption_id, epoch, ticket, lifetime)
 
-    def check(self, issued: IssuedTicket) -> None:
+    def check(self, issued: Ticket) -> None:
         """Server: the client's ticket is for the IDR that ClientInit named (SPEC 12.4).
 
         Raises:
@@ -223,18 +225,18 @@ class Resumer:
         if self._role is Role.SERVER and issued.resumption_id != self._peer_resumption_id:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "the ticket's resumption ID is not that of ClientInit")
 
-    def keep(self, issued: IssuedTicket, session: Session, secrets: Secrets) -> None:
+    def keep(self, issued: Ticket, session: Session, resumption_secret: bytes) -> None:
         """Put a ticket of the now authenticated peer into the cache, for no longer than this end allows itself."""
         now = self._now()
         lifetime = min(issued.lifetime_seconds, ticket_lifetime(session, now))
         if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
             return
-        session = session.with_secret(ticket_secret(secrets, self._peer_role))
+        session = session.with_secret(ticket_secret(resumption_secret, self._peer_role))
         self._resumption.cache.put(
             HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime, self._peer_role)
         )
 
-    def _accept(self, ticket: PresentedTicket, cipher: str, claimed: tuple[str, int] | None) -> Session | None:
+    def _accept(self, ticket: Ticket, cipher: str, claimed: tuple[str, Category] | None) -> Session | None:
         """Open a ticket that this endpoint, or a replica, made; check it anew; use its secret up (RES-3 to RES-7)."""
         if self._keys is None:
             return None
@@ -264,7 +266,3 @@ class Resumer:
     def _now(self) -> int:
         return int(self._environment.clock())
 
-
-def presented(held: HeldTicket) -> PresentedTicket:
-    """Return a held ticket as it goes back to a party that can open it."""
-    return PresentedTicket(resumption_id=held.resumption_id, key_epoch=held.key_epoch, ticket=held.ticket)

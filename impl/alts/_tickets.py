@@ -6,6 +6,7 @@ cell share (CRED-3), and its *holder*, who cannot read it and keeps the secret b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections import OrderedDict
@@ -14,15 +15,22 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf.message import DecodeError
 
 from alts_schema.certificate_pb2 import Category as WireCategory
+from alts_schema.handshake_pb2 import ClientInit
 from alts_schema.ticket_pb2 import Party, TicketContents
 
 from ._errors import ConfigurationError
-from ._messages import HANDSHAKE_CIPHERS, RESUMPTION_ID_SIZE, VERSION
+from ._key_schedule import hmac_sha256
+from ._messages import (
+    HANDSHAKE_CIPHERS,
+    RESUMPTION_ID_SIZE,
+    VERSION,
+    Ticket,
+    encode_bytes,
+    encode_integer,
+)
 from ._table import Role
 from ._trust import Category, Peer
 
@@ -31,7 +39,7 @@ if TYPE_CHECKING:
 
 KEY_SIZE = SALT_SIZE = SECRET_SIZE = 32
 TAG_SIZE = 16
-_LABEL = b"openalts v1 ticket key"
+_KEY_INFO = b"openalts v1 ticket key" + b"\x01"  # label, and the number of HKDF's only block
 _CONTEXT = b"openalts v1 ticket"
 _ROLE = {Role.CLIENT: b"client", Role.SERVER: b"server"}
 _NONCE = bytes(12)  # every ticket has a key of its own, from its salt
@@ -51,6 +59,10 @@ class ResumptionKeys:
 
     resumption_id: bytes
     keys: Mapping[int, bytes] = field(repr=False)
+    newest: int = field(init=False)
+    """The epoch that seals."""
+    client_init: bytes = field(init=False, repr=False)
+    """What ClientInit says about these keys, encoded."""
 
     def __post_init__(self) -> None:
         sized = len(self.resumption_id) == RESUMPTION_ID_SIZE and all(
@@ -58,6 +70,9 @@ class ResumptionKeys:
         )
         if not sized or not 1 <= len(self.keys) <= 8 or not all(1 <= epoch < 1 << 64 for epoch in self.keys):
             raise ConfigurationError("resumption keys: a 16-byte ID and 1 to 8 epochs with 32-byte keys are needed")
+        named = ClientInit(resumption_id=self.resumption_id, ticket_key_epochs=self.epochs)
+        object.__setattr__(self, "newest", max(self.keys))
+        object.__setattr__(self, "client_init", named.SerializeToString(deterministic=True))
 
     @property
     def epochs(self) -> list[int]:
@@ -106,32 +121,43 @@ class HeldTicket:
     maker: Role
     """Who can open it: a server-made ticket goes into ClientInit, a client-made one into ServerInit."""
 
+    @property
+    def presented(self) -> Ticket:
+        """The ticket as it goes back to a party that can open it."""
+        return Ticket(self.resumption_id, self.key_epoch, self.ticket)
+
 
 def _prefixed(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
+@functools.lru_cache(maxsize=256)  # pure; an endpoint has one role mostly, one identity and few epochs
 def _associated_data(maker: Role, identity: str, resumption_id: bytes, epoch: int) -> bytes:
     parts = _ROLE[maker], identity.encode("ascii"), resumption_id
     return _CONTEXT + b"".join(map(_prefixed, parts)) + epoch.to_bytes(8, "big") + bytes([VERSION])
 
 
 def _ticket_key(key: bytes, salt: bytes) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), KEY_SIZE, salt, _LABEL).derive(key))
+    """Return AES-256-GCM under HKDF-SHA-256(key, salt, label), of RFC 5869: extract, and one block of expand."""
+    return AESGCM(hmac_sha256(hmac_sha256(salt, key), _KEY_INFO))
 
 
-def _party(peer: Peer) -> Party:
-    return Party(
-        category=WireCategory.Name(peer.category),
-        identity=peer.identity,
-        issuer=peer.issuer,
-        boundary=peer.boundary,
-        not_after=peer.not_after,
-        handshake_revocation_id=peer.revocation_ids[0],
-        master_revocation_id=peer.revocation_ids[1],
-        certificate_digest=peer.certificate_digest,
-        verification_key_id=peer.verification_key_id,
-    )
+def _party(peer: Peer) -> bytes:
+    """Return an end of the session as it is encoded in a ticket."""
+    if not peer._party:
+        party = Party(
+            category=WireCategory.Name(peer.category),
+            identity=peer.identity,
+            issuer=peer.issuer,
+            boundary=peer.boundary,
+            not_after=peer.not_after,
+            handshake_revocation_id=peer.revocation_ids[0],
+            master_revocation_id=peer.revocation_ids[1],
+            certificate_digest=peer.certificate_digest,
+            verification_key_id=peer.verification_key_id,
+        )
+        object.__setattr__(peer, "_party", party.SerializeToString(deterministic=True))  # what it says never changes
+    return peer._party
 
 
 def _peer(party: Party) -> Peer:
@@ -147,22 +173,42 @@ def _peer(party: Party) -> Peer:
     )
 
 
+_BEFORE_SECRET = encode_integer(1, VERSION) + b"\x12\x20"
+_CIPHERS = {cipher: encode_bytes(5, cipher.encode("ascii")) for cipher in HANDSHAKE_CIPHERS}
+
+
+def _times(session_created: int, full_handshake: int) -> bytes:
+    return encode_integer(6, session_created) + encode_integer(7, full_handshake)
+
+
 def seal_ticket(
     keys: ResumptionKeys, maker: Role, session: Session, random: Callable[[int], bytes]
 ) -> tuple[int, bytes]:
     """Seal `session` as its maker; return key epoch and ticket (SPEC 12.2). Draws 32 bytes of salt."""
-    contents = TicketContents(
-        version=VERSION,
-        secret=session.secret,
-        maker=_party(session.own),
-        holder=_party(session.peer),
-        handshake_cipher=session.handshake_cipher,
-        created=session.created,
-        full_handshake=session.full_handshake,
-    ).SerializeToString(deterministic=True)
-    epoch, salt = max(keys.keys), random(SALT_SIZE)
+    contents = b"".join(  # the canonical encoding of TicketContents
+        (
+            _BEFORE_SECRET,
+            session.secret,
+            encode_bytes(3, _party(session.own)),
+            encode_bytes(4, _party(session.peer)),
+            _CIPHERS[session.handshake_cipher],
+            _times(session.created, session.full_handshake),
+        )
+    )
+    epoch, salt = keys.newest, random(SALT_SIZE)
     data = _associated_data(maker, session.own.identity, keys.resumption_id, epoch)
     return epoch, salt + _ticket_key(keys.keys[epoch], salt).encrypt(_NONCE, contents, data)
+
+
+@functools.lru_cache(maxsize=4096)  # pure, and for bytes that were authentic; they go unchanged down a chain of tickets
+def _ends(fields: bytes) -> tuple[Peer, Peer]:
+    """Return holder and maker of the ticket whose contents, or that part of them, are `fields`.
+
+    Raises:
+        ValueError: a category that this version does not know.
+    """
+    contents = TicketContents.FromString(fields)
+    return _peer(contents.holder), _peer(contents.maker)
 
 
 def open_ticket(
@@ -182,14 +228,20 @@ def open_ticket(
         contents = TicketContents.FromString(raw)
     except (InvalidTag, DecodeError):
         return None
-    sized = len(contents.secret) == SECRET_SIZE and contents.handshake_cipher in HANDSHAKE_CIPHERS
+    secret, cipher = contents.secret, contents.handshake_cipher
+    created, full_handshake = contents.created, contents.full_handshake
+    sized = len(secret) == SECRET_SIZE and cipher in HANDSHAKE_CIPHERS
     if contents.version != VERSION or not sized or contents.maker.identity != identity:
         return None
+    times = _times(created, full_handshake)
     try:
-        peer, own = _peer(contents.holder), _peer(contents.maker)
-    except ValueError:  # a category that this version does not know
+        if raw.startswith(_BEFORE_SECRET) and raw.endswith(times):
+            peer, own = _ends(raw[len(_BEFORE_SECRET) + SECRET_SIZE : len(raw) - len(times)])
+        else:  # not how this version writes it
+            peer, own = _ends.__wrapped__(raw)
+    except (ValueError, DecodeError):  # a category that this version does not know, or no contents at all
         return None
-    return Session(contents.secret, peer, own, contents.handshake_cipher, contents.created, contents.full_handshake)
+    return Session(secret, peer, own, cipher, created, full_handshake)
 
 
 class TicketCache:

@@ -5,6 +5,7 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from alts_schema import handshake_pb2 as messages
@@ -46,7 +47,7 @@ from ._tickets import Session
 from ._trust import verify_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ._config import Configuration, Environment, RpcVersion
     from ._events import Mode
@@ -104,26 +105,27 @@ class Handshake:
         error: set in FAILED.
     """
 
+    result: HandshakeResult | None = None
+    error: PeerViolation | None = None
+    _client_init = b""
+    _shares: Mapping[str, ClientShare] = MappingProxyType({})
+    _resumer: Resumer | None = None
+    _secrets: Secrets | None = None
+    _mac: Mac | None = None
+    _negotiated: Negotiated | None = None
+    _session: Session | None = None
+    _peer_certificate = b""
+    _transcript_hash = b""
+
     def __init__(self, role: Role, configuration: Configuration, environment: Environment) -> None:
         self.role = role
         self.state = STATES[role][0]
-        self.result: HandshakeResult | None = None
-        self.error: PeerViolation | None = None
         self._configuration = configuration
         self._environment = environment
         self._incoming = bytearray()
-        self._outgoing = bytearray()
-        self._client_init = b""
-        self._shares: dict[str, ClientShare] = {}
-        self._resumer: Resumer | None = None
+        self._outgoing = b""
         if configuration.resumption is not None:
             self._resumer = Resumer(role, configuration, environment, configuration.resumption)
-        self._secrets: Secrets | None = None
-        self._mac: Mac | None = None
-        self._negotiated: Negotiated | None = None
-        self._session: Session | None = None
-        self._peer_certificate = b""
-        self._transcript_hash = b""
 
     # -- what the caller does ---------------------------------------------------------------------------------------
 
@@ -138,10 +140,9 @@ class Handshake:
             raise UsageError(f"start() in state {self.state} of a {self.role}")
         own = self._configuration
         nonce = self._environment.random(NONCE_SIZE)
-        for cipher in own.share_ciphers:
-            self._shares[cipher] = make_client_share(cipher, self._environment.random)
+        self._shares = {cipher: make_client_share(cipher, self._environment.random) for cipher in own.share_ciphers}
         public = {cipher: share.public for cipher, share in self._shares.items()}
-        named, ticket = (b"", None) if self._resumer is None else self._resumer.offer()
+        named, ticket = (b"", None) if self._resumer is None else self._resumer.offer(self._now())
         payload = encode_client_init(own.client_init, nonce, public, named, ticket)
         self._client_init = payload
         self._outgoing += encode_frame(Input.CLIENT_INIT, payload)
@@ -157,13 +158,14 @@ class Handshake:
             return
         self._incoming += data
         try:
-            while self.state is not State.OPEN:
+            while self._incoming and self.state is not State.OPEN:
                 frame = read_handshake_frame(self._incoming, _ACCEPTABLE[self.role, self.state])
                 if frame is None:
                     return
-                del self._incoming[: frame.size]
-                row = TABLE[self.role, self.state, frame.symbol]
-                _ROWS[frame.symbol](self, frame.payload)
+                symbol, payload, size = frame
+                del self._incoming[:size]
+                row = TABLE[self.role, self.state, symbol]
+                _ROWS[symbol](self, payload)
                 self.state = row.next_state
         except PeerViolation as violation:
             self.fail(violation)
@@ -190,12 +192,13 @@ class Handshake:
 
     def data_to_send(self) -> bytes:
         """Return, and forget, the bytes for the peer."""
-        data = bytes(self._outgoing)
-        self._outgoing.clear()
+        data, self._outgoing = self._outgoing, b""
         return data
 
     def take_trailing(self) -> bytes:
         """Return, and forget, bytes that came after the last handshake frame; they belong to the record protocol."""
+        if not self._incoming:
+            return b""
         data = bytes(self._incoming)
         self._incoming.clear()
         return data
@@ -215,7 +218,7 @@ class Handshake:
 
     def _on_client_init(self, payload: bytes) -> None:
         """Server, WAIT_CLIENT_INIT: SPEC 5.4; cheap checks before signatures and Diffie–Hellman."""
-        own = self._configuration
+        own, now = self._configuration, self._now()
         offer, ticket = decode_client_init(payload)
         cipher = choose(offer.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
         application = choose(
@@ -226,8 +229,8 @@ class Handshake:
         session: Session | None = None
         attached: HeldTicket | None = None
         if self._resumer is not None:
-            mode, session, attached = self._resumer.at_server(offer, ticket, cipher)
-        peer = self._verify(offer.certificate, Role.CLIENT, cipher) if session is None else None
+            mode, session, attached = self._resumer.at_server(offer, ticket, cipher, now)
+        peer = self._verify(offer.certificate, Role.CLIENT, cipher, now) if session is None else None
         boundary = session.peer.boundary if session else peer.owner.boundary if peer else ""
         allowed = [name for name in own.record_protocols if self._is_allowed(name, boundary)]
         record = choose(offer.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
@@ -255,13 +258,13 @@ class Handshake:
             attached.presented if attached else None,
         )
         server_init = encode_server_init(answer, nonce)
-        self._derive(key_material, session, peer, payload, server_init)
-        self._outgoing += encode_frame(Input.SERVER_INIT, server_init)
-        self._outgoing += encode_frame(Input.SERVER_FINISHED, self._finished())
+        self._derive(key_material, session, peer, payload, server_init, now)
+        first = encode_frame(Input.SERVER_INIT, server_init)
+        self._outgoing += first + encode_frame(Input.SERVER_FINISHED, self._finished(now))
 
     def _on_server_init(self, payload: bytes) -> None:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
-        own = self._configuration
+        own, now = self._configuration, self._now()
         answer = decode_server_init(payload)
         mode = _MODE_NAMES.get(answer.mode)
         cipher = answer.handshake_cipher
@@ -282,8 +285,10 @@ class Handshake:
         if answer.max_frame_size > own.max_frame_size:
             _illegal("max_frame_size")
         rpc_version = common_rpc_version(own.rpc_versions, answer.rpc_versions)
-        session = self._resumer.at_client(answer, mode) if self._resumer is not None and mode != "full" else None
-        peer = self._verify(answer.certificate, Role.SERVER, cipher) if session is None else None
+        session = None
+        if mode != "full" and self._resumer is not None:
+            session = self._resumer.at_client(answer, mode, now)
+        peer = self._verify(answer.certificate, Role.SERVER, cipher, now) if session is None else None
         boundary = session.peer.boundary if session else peer.owner.boundary if peer else ""
         if not self._is_allowed(answer.record_protocol, boundary):
             raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{answer.record_protocol} between boundaries")
@@ -304,11 +309,11 @@ class Handshake:
             self._shares.get(cipher),
             answer.key_share,
         )
-        self._derive(key_material, session, peer, self._client_init, payload)
+        self._derive(key_material, session, peer, self._client_init, payload, now)
 
     def _on_finished(self, payload: bytes) -> None:
         """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
-        client = self.role is Role.CLIENT
+        client, now = self.role is Role.CLIENT, self._now()
         sender = Role.SERVER if client else Role.CLIENT
         message = decode_finished(messages.ServerFinished if client else messages.ClientFinished, payload)
         mac = self._mac
@@ -321,11 +326,11 @@ class Handshake:
         if ticket is not None and self._resumer is not None:
             self._resumer.check(ticket)
         if client:
-            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished())
+            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(now))
         if ticket is not None and self._resumer is not None:
             assert self._session is not None  # set with the secrets
             assert self._secrets is not None
-            self._resumer.keep(ticket, self._session, self._secrets.resumption)
+            self._resumer.keep(ticket, self._session, self._secrets.resumption, now)
         self._complete()
 
     def _on_alert(self, payload: bytes) -> None:
@@ -340,10 +345,12 @@ class Handshake:
 
     # -- shared by the rows -----------------------------------------------------------------------------------------
 
-    def _verify(self, raw: bytes, role: Role, cipher: str) -> Certificate:
+    def _now(self) -> int:
+        return int(self._environment.clock())
+
+    def _verify(self, raw: bytes, role: Role, cipher: str, now: int) -> Certificate:
         """Verify the peer's certificate (SPEC 4.9) and that it lists the handshake cipher in use (CRED-2)."""
         own = self._configuration
-        now = int(self._environment.clock())
         peer = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
         if cipher not in peer.handshake_ciphers:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
@@ -351,8 +358,9 @@ class Handshake:
 
     def _is_allowed(self, record_protocol: str, peer_boundary: str) -> bool:
         """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
-        boundary = self._configuration.credential.peer.boundary
-        return record_protocol in ENCRYPTING_RECORD_PROTOCOLS or (boundary == peer_boundary != "")
+        if record_protocol in ENCRYPTING_RECORD_PROTOCOLS:
+            return True
+        return self._configuration.credential.peer.boundary == peer_boundary != ""
 
     def _derive(
         self,
@@ -361,36 +369,35 @@ class Handshake:
         peer: Certificate | None,
         client_init: bytes,
         server_init: bytes,
+        now: int,
     ) -> None:
         """Run the key schedule (SPEC 7; HS-5), and remember what a ticket of this session would say."""
         own = self._configuration.credential
-        assert self._negotiated is not None  # set by the caller
-        now = int(self._environment.clock())
-        if session is not None:
-            self._session = session.continued(now)
-        else:
+        if session is None:
             assert peer is not None  # mode FULL
+            assert self._negotiated is not None  # set by the caller
             self._peer_certificate = peer.raw
-            self._session = Session(b"", peer.owner, own.peer, self._negotiated.handshake_cipher, now, now)
-        peer_identity = self._session.peer.identity
+            session = Session(b"", peer.owner, own.peer, self._negotiated.handshake_cipher, now, now)
+        self._session = session.continued(now)
+        peer_identity = session.peer.identity
         client, server = (
             (own.identity, peer_identity) if self.role is Role.CLIENT else (peer_identity, own.identity)
         )
         self._transcript_hash = th = transcript_hash(client_init, server_init)
         self._secrets = secrets = derive_secrets(key_material, th, client, server)
         self._mac = keyed(secrets.authenticator)
-        self._shares.clear()
+        self._shares = {}
         if self._environment.key_log is not None:
             self._environment.key_log(th, secrets)
 
-    def _finished(self) -> bytes:
+    def _finished(self, now: int) -> bytes:
         """Return the own Finished message, with a ticket where one is made."""
         assert self._mac is not None  # rows come in order
         ticket = None
         if self._resumer is not None:
             assert self._session is not None  # set with the secrets
             assert self._secrets is not None
-            ticket = self._resumer.issue(self._session, self._secrets.resumption)
+            ticket = self._resumer.issue(self._session, self._secrets.resumption, now)
         authenticator = finished_authenticator(self._mac, self.role)
         return encode_finished(Finished(authenticator, ticket_authenticator(self._mac, self.role, ticket), ticket))
 
@@ -408,7 +415,7 @@ class Handshake:
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
         self._secrets = self._mac = self._session = self._resumer = None
-        self._shares.clear()
+        self._shares = {}
         self._client_init = b""
         if self.state in (State.CLOSED, State.FAILED):
             self._incoming.clear()

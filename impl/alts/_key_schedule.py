@@ -8,7 +8,7 @@ import hmac
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -34,7 +34,7 @@ _TICKET = {Role.SERVER: b"openalts v1 server ticket", Role.CLIENT: b"openalts v1
 _TICKET_SECRET = {Role.SERVER: b"openalts v1 server-made ticket", Role.CLIENT: b"openalts v1 client-made ticket"}
 MLKEM768_SEED_SIZE = 64
 _NO_TICKET = bytes(2 + 8 + 4 + 2)
-_U64_U32 = struct.Struct(">QI")
+_U32, _TICKET_NUMBERS, _U16 = struct.Struct(">I"), struct.Struct(">QIH"), struct.Struct(">H")
 _ZERO = bytes(X25519_SIZE)
 
 _sha256 = hashlib.sha256
@@ -51,13 +51,13 @@ def keyed(key: bytes) -> Mac:
     Written out because a handshake does two dozen of them, most under the same few keys: `hmac.digest` and `HKDFExpand`
     look the hash up in the library and absorb the key anew each time, which costs five times as much as this.
     """
-    inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36"))
-    outer = _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c"))
+    inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36")).copy
+    outer = _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c")).copy
 
     def mac(message: bytes) -> bytes:
-        first = inner.copy()
+        first = inner()
         first.update(message)
-        second = outer.copy()
+        second = outer()
         second.update(first.digest())
         return second.digest()
 
@@ -70,25 +70,27 @@ def hmac_sha256(key: bytes, message: bytes) -> bytes:
     return _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c") + inner).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+class Secrets(NamedTuple):
     """The session secrets of HS-5; they never show in a repr."""
 
-    record: bytes = field(repr=False)
+    record: bytes
     """M, 128 bytes."""
-    resumption: bytes = field(repr=False)
+    resumption: bytes
     """R, 32 bytes."""
-    authenticator: bytes = field(repr=False)
+    authenticator: bytes
     """A, 32 bytes."""
+
+    def __repr__(self) -> str:
+        return "Secrets()"
 
 
 def _prefixed(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "big") + data
+    return _U16.pack(len(data)) + data
 
 
 def transcript_hash(client_init: bytes, server_init: bytes) -> bytes:
     """Return th, 32 bytes, over both Init payloads as they were on the wire (SPEC 7.1)."""
-    sizes = len(client_init).to_bytes(4, "big"), len(server_init).to_bytes(4, "big")
+    sizes = _U32.pack(len(client_init)), _U32.pack(len(server_init))
     return _sha256(b"".join((TRANSCRIPT_CONTEXT, sizes[0], client_init, sizes[1], server_init))).digest()
 
 
@@ -247,11 +249,8 @@ def derive_secrets(key_material: bytes, th: bytes, client_identity: str, server_
     second = mac(first + info + b"\x02")
     third = mac(second + info + b"\x03")
     fourth = mac(third + info + b"\x04")
-    return Secrets(
-        record=first + second + third + fourth,
-        resumption=mac(_RESUMPTION + context + b"\x01"),
-        authenticator=mac(_AUTHENTICATOR + context + b"\x01"),
-    )
+    resumption, authenticator = mac(_RESUMPTION + context + b"\x01"), mac(_AUTHENTICATOR + context + b"\x01")
+    return Secrets(first + second + third + fourth, resumption, authenticator)
 
 
 def finished_authenticator(mac: Mac, sender: Role) -> bytes:
@@ -268,8 +267,9 @@ def ticket_authenticator(mac: Mac, sender: Role, ticket: Ticket | None) -> bytes
     """Return the authenticator over the ticket that `sender` sends beside Finished, or over its absence (SPEC 7.6)."""
     if ticket is None:
         return mac(_TICKET[sender] + _NO_TICKET)
-    numbers = _U64_U32.pack(ticket.key_epoch, ticket.lifetime_seconds)
-    return mac(_TICKET[sender] + _prefixed(ticket.resumption_id) + numbers + _prefixed(ticket.ticket))
+    resumption_id, epoch, sealed, lifetime = ticket
+    numbers = _TICKET_NUMBERS.pack(epoch, lifetime, len(sealed))
+    return mac(b"".join((_TICKET[sender], _prefixed(resumption_id), numbers, sealed)))
 
 
 def same(received: bytes, expected: bytes) -> bool:

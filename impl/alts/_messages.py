@@ -87,6 +87,7 @@ _T = TypeVar("_T")
 _VERSION_AND_NONCE = b"\x08\x01\x12\x20"
 """How a canonical ClientInit or ServerInit begins: version 1, and a nonce of 32 bytes, which follow."""
 _AFTER_NONCE = len(_VERSION_AND_NONCE) + NONCE_SIZE
+_BARE_FINISHED = 2 * (2 + AUTHENTICATOR_SIZE)
 _MOST_REMEMBERED = 512
 
 RpcVersions = tuple[tuple[int, int], tuple[int, int]]
@@ -168,21 +169,20 @@ def read_handshake_frame(buffer: bytes | bytearray, acceptable: frozenset[Input]
     have = len(buffer)
     if have < LENGTH_FIELD_SIZE:
         return None
-    (length,) = _LENGTH.unpack_from(buffer)
+    length, number = FRAME_HEADER.unpack_from(buffer) if have >= FRAME_HEADER.size else (*_LENGTH.unpack(buffer[:4]), -1)
     if length < TYPE_FIELD_SIZE:
         raise PeerViolation(ErrorCode.DECODE_ERROR, f"frame length {length} has no room for the type")
     if length > MAX_HANDSHAKE_FRAME:
         raise PeerViolation(ErrorCode.FRAME_TOO_LARGE, f"handshake frame of {length} bytes")
-    if have < FRAME_HEADER.size:
+    if number < 0:
         return None
-    (number,) = _LENGTH.unpack_from(buffer, LENGTH_FIELD_SIZE)
     symbol = FRAME_INPUTS.get(number, Input.UNKNOWN)
     if symbol not in acceptable:
         raise PeerViolation(ErrorCode.UNEXPECTED_MESSAGE, f"frame type {number} ({symbol})")
     size = LENGTH_FIELD_SIZE + length
     if have < size:
         return None
-    return Frame(symbol, bytes(buffer[FRAME_HEADER.size : size]), size)
+    return Frame(symbol, bytes(buffer[8:size]), size)
 
 
 def _parse(kind: type[_M], data: bytes, code: ErrorCode) -> _M:
@@ -220,11 +220,10 @@ def _rpc_versions(versions: handshake.RpcVersions, present: bool) -> RpcVersions
 
 
 def _ticket(message: handshake.PresentedTicket | handshake.IssuedTicket, lifetime: int = 0) -> Ticket:
-    ticket = Ticket(message.resumption_id, message.key_epoch, message.ticket, lifetime)
-    _illegal(len(ticket.resumption_id) != RESUMPTION_ID_SIZE, "resumption ID of a ticket is not 16 bytes")
-    _illegal(ticket.key_epoch < 1, "key epoch of a ticket is 0")
-    _illegal(not 1 <= len(ticket.ticket) <= 4096, "ticket size")
-    return ticket
+    resumption_id, epoch, sealed = message.resumption_id, message.key_epoch, message.ticket
+    if len(resumption_id) != RESUMPTION_ID_SIZE or epoch < 1 or not 1 <= len(sealed) <= 4096:
+        raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "resumption ID, key epoch or size of a ticket")
+    return Ticket(resumption_id, epoch, sealed, lifetime)
 
 
 def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> _T:
@@ -243,7 +242,8 @@ def decode_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
     if message.version != VERSION:
         raise PeerViolation(ErrorCode.UNSUPPORTED_VERSION, f"version {message.version}")
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
-    _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
+    if len(message.nonce) != NONCE_SIZE:
+        raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "nonce is not 32 bytes")
     if not message.HasField("ticket"):
         fields, ticket = data[_AFTER_NONCE:], None
     else:
@@ -325,15 +325,18 @@ def _answer(data: bytes) -> Answer:
 
 def decode_finished(kind: type[handshake.ServerFinished | handshake.ClientFinished], data: bytes) -> Finished:
     """Decode a ServerFinished or ClientFinished payload and check its syntax (SPEC 5.2, 5.3; HS-7, HS-9)."""
+    if len(data) == _BARE_FINISHED and data.startswith(b"\x0a\x20") and data.startswith(b"\x12\x20", 34):
+        return Finished(data[2:34], data[36:], None)  # two fields of 32 bytes and nothing else
     message = _parse(kind, data, ErrorCode.DECODE_ERROR)
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     authenticator, ticket_authenticator, ticket = message.authenticator, message.ticket_authenticator, None
-    _illegal(len(authenticator) != AUTHENTICATOR_SIZE, "authenticator is not 32 bytes")
-    _illegal(len(ticket_authenticator) != AUTHENTICATOR_SIZE, "ticket authenticator is not 32 bytes")
+    if len(authenticator) != AUTHENTICATOR_SIZE or len(ticket_authenticator) != AUTHENTICATOR_SIZE:
+        raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "an authenticator is not 32 bytes")
     if message.HasField("ticket"):
         issued = message.ticket
         ticket = _ticket(issued, issued.lifetime_seconds)
-        _illegal(not 1 <= ticket.lifetime_seconds <= 86400, "ticket lifetime")
+        if not 1 <= ticket.lifetime_seconds <= 86400:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "ticket lifetime")
     return Finished(authenticator, ticket_authenticator, ticket)
 
 
@@ -366,14 +369,17 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+_INTEGER_TAGS, _BYTES_TAGS = ([bytes((number << 3 | kind,)) for number in range(16)] for kind in (0, 2))
+
+
 def encode_bytes(number: int, value: bytes) -> bytes:
     """Return field `number` (1 to 15) with bytes, a string in UTF-8, or an encoded message; nothing if it is empty."""
-    return bytes((number << 3 | 2,)) + _varint(len(value)) + value if value else b""
+    return _BYTES_TAGS[number] + _varint(len(value)) + value if value else b""
 
 
 def encode_integer(number: int, value: int) -> bytes:
     """Return field `number` (1 to 15) with an unsigned integer; nothing if it is 0."""
-    return bytes((number << 3,)) + _varint(value) if value else b""
+    return _INTEGER_TAGS[number] + _varint(value) if value else b""
 
 
 def encode_client_init(
@@ -388,8 +394,10 @@ def encode_client_init(
         resumption: what it says about the own resumption keys, encoded.
         ticket: that is presented.
     """
-    entries = [handshake.KeyShare(handshake_cipher=cipher, share=share) for cipher, share in shares.items()]
-    key_shares = handshake.ClientInit(key_shares=entries).SerializeToString(deterministic=True) if entries else b""
+    key_shares = b""
+    if shares:
+        entries = [handshake.KeyShare(handshake_cipher=cipher, share=share) for cipher, share in shares.items()]
+        key_shares = handshake.ClientInit(key_shares=entries).SerializeToString(deterministic=True)
     presented = b"" if ticket is None else encode_bytes(12, _presented(ticket))
     return b"".join((_VERSION_AND_NONCE, nonce, fields[0], key_shares, fields[1], resumption, presented))
 
@@ -401,7 +409,9 @@ def encodable(versions: RpcVersions) -> handshake.RpcVersions:
 
 
 def _presented(ticket: Ticket) -> bytes:
-    return encode_bytes(1, ticket.resumption_id) + encode_integer(2, ticket.key_epoch) + encode_bytes(3, ticket.ticket)
+    resumption_id, epoch, sealed, _ = ticket
+    parts = b"\x0a\x10", resumption_id, b"\x10", _varint(epoch), b"\x1a", _varint(len(sealed)), sealed
+    return b"".join(parts)
 
 
 @functools.lru_cache(maxsize=256)
@@ -424,9 +434,9 @@ def encode_server_init(answer: Answer, nonce: bytes) -> bytes:
             _VERSION_AND_NONCE,
             nonce,
             encode_integer(3, mode),
-            encode_bytes(4, certificate),
+            encode_bytes(4, certificate) if certificate else b"",
             _answer_fields(cipher, record, application, rpc_versions, frame_size),
-            encode_bytes(10, key_share),
+            encode_bytes(10, key_share) if key_share else b"",
             b"" if ticket is None else encode_bytes(11, _presented(ticket)),
         )
     )
@@ -435,9 +445,10 @@ def encode_server_init(answer: Answer, nonce: bytes) -> bytes:
 def encode_finished(finished: Finished) -> bytes:
     """Return a ServerFinished or ClientFinished payload (HS-7, HS-9); the two are encoded alike."""
     authenticator, ticket_authenticator, ticket = finished
-    issued = b""
-    if ticket is not None:
-        identity, epoch, sealed, lifetime = ticket
-        issued = encode_bytes(1, identity) + encode_integer(2, epoch) + encode_integer(3, lifetime)
-        issued = encode_bytes(3, issued + encode_bytes(4, sealed))
-    return b"\x0a\x20" + authenticator + b"\x12\x20" + ticket_authenticator + issued
+    if ticket is None:
+        return b"\x0a\x20" + authenticator + b"\x12\x20" + ticket_authenticator
+    resumption_id, epoch, sealed, lifetime = ticket
+    numbers = b"\x10" + _varint(epoch) + b"\x18" + _varint(lifetime) + b"\x22" + _varint(len(sealed))
+    size = _varint(2 + RESUMPTION_ID_SIZE + len(numbers) + len(sealed))
+    head = b"\x0a\x20", authenticator, b"\x12\x20", ticket_authenticator, b"\x1a", size
+    return b"".join((*head, b"\x0a\x10", resumption_id, numbers, sealed))

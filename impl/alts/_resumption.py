@@ -51,11 +51,8 @@ def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bo
 
 def ticket_lifetime(session: Session, now: int) -> int:
     """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
-    end = min(now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME)
-    for not_after in (session.peer.not_after, session.own.not_after):
-        if not_after:
-            end = min(end, not_after)
-    return end - now
+    ends = (now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME, session.peer.not_after, session.own.not_after)
+    return min(filter(None, ends)) - now  # a certificate whose end is 0 has none
 
 
 def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
@@ -63,10 +60,10 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
 
     Revocation, policy and trust are today's; identities, issuers and IDs are those of the full handshake.
     """
-    peer, own = session.peer, session.own
-    if not session.created - CLOCK_SKEW <= now < session.created + TICKET_LIFETIME:
+    _, peer, own, _, created, full_handshake = session
+    if not created - CLOCK_SKEW <= now < created + TICKET_LIFETIME:
         return "ticket expired"
-    if now >= session.full_handshake + CHAIN_LIFETIME:
+    if now >= full_handshake + CHAIN_LIFETIME:
         return "chain expired"
     if (peer.not_after and now >= peer.not_after) or (own.not_after and now >= own.not_after):
         return "certificate expired"
@@ -76,8 +73,9 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
         return "a human is no server"
     if not trust.policy.allows(peer.issuer, peer.category, peer.identity):
         return "policy denies"
-    for number in (*peer.revocation_ids, *own.revocation_ids):
-        if trust.is_revoked(number) is not False:
+    is_revoked = trust.is_revoked
+    for number in peer.revocation_ids + own.revocation_ids:
+        if is_revoked(number) is not False:
             return "revoked"
     if targets and peer.identity not in targets:
         return "not a target identity"
@@ -111,26 +109,27 @@ class Resumer:
         resumption: the configuration's; asked of once, so that a rotation does not fall into a handshake.
     """
 
+    _peer_resumption_id = b""
+    _named = False  # whether ClientInit named the own IDR
+    offered: HeldTicket | None = None
+
     def __init__(
         self, role: Role, configuration: Configuration, environment: Environment, resumption: Resumption
     ) -> None:
         self._role = role
         self._configuration = configuration
-        self._environment = environment
         self._resumption = resumption
         self._keys = resumption.keys
         self._peer_role = Role.SERVER if role is Role.CLIENT else Role.CLIENT
-        self._peer_resumption_id = b""
-        self._named = False  # whether ClientInit named the own IDR
-        self.offered: HeldTicket | None = None
+        self._random = environment.random
 
-    def offer(self) -> tuple[bytes, Ticket | None]:
+    def offer(self, now: int) -> tuple[bytes, Ticket | None]:
         """Client: return what ClientInit says about the own keys, and a server-made ticket if one is held (HS-3, RES-4).
 
         A ticket is looked for under the target identities; without them there is none. It is out of the cache before it
         is sent (RES-7).
         """
-        own, now = self._configuration, self._now()
+        own = self._configuration
         self._named = self._keys is not None and any(cipher != X25519_KCI_SHA256 for cipher in own.handshake_ciphers)
         self.offered = self._resumption.cache.take(
             own.target_identities,
@@ -145,7 +144,7 @@ class Resumer:
         return named, self.offered.presented if self.offered is not None else None
 
     def at_server(
-        self, offer: Offer, ticket: Ticket | None, cipher: str
+        self, offer: Offer, ticket: Ticket | None, cipher: str, now: int
     ) -> tuple[Mode, Session | None, HeldTicket | None]:
         """Server: decide the mode (SPEC 12.1); the client's ticket wins over a client-made one that is held here.
 
@@ -158,12 +157,11 @@ class Resumer:
         owner = parse_certificate(offer.certificate).owner
         claimed = owner.identity, owner.category
         if ticket is not None:
-            session = self._accept(ticket, cipher, claimed)
+            session = self._accept(ticket, cipher, claimed, now)
             if session is not None:
                 return "client_ticket", session, None
         if not offer.resumption_id:
             return "full", None, None
-        now = self._now()
         held = self._resumption.cache.take(
             (claimed[0],),
             now,
@@ -178,7 +176,7 @@ class Resumer:
         )
         return ("server_ticket", held.session, held) if held is not None else ("full", None, None)
 
-    def at_client(self, answer: Answer, mode: Mode) -> Session:
+    def at_client(self, answer: Answer, mode: Mode, now: int) -> Session:
         """Client: return the session that the server resumes (SPEC 12.1, 12.6).
 
         Raises:
@@ -195,17 +193,16 @@ class Resumer:
         known = self._named and self._keys is not None and ticket.resumption_id == self._keys.resumption_id
         if not known or cipher == X25519_KCI_SHA256:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no ticket may be attached")
-        session = self._accept(ticket, cipher, None)
+        session = self._accept(ticket, cipher, None, now)
         if session is None:
             raise PeerViolation(ErrorCode.TICKET_REFUSED, "the ticket that the server attached cannot be used")
         return session
 
-    def issue(self, session: Session, resumption_secret: bytes) -> Ticket | None:
+    def issue(self, session: Session, resumption_secret: bytes, now: int) -> Ticket | None:
         """Make the ticket that goes out beside Finished, or None where none is made (RES-3, RES-4, RES-6)."""
         keys = self._keys
         if keys is None:
             return None
-        now = self._now()
         allowed = may_resume(
             session.handshake_cipher, self._role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs
         )
@@ -213,7 +210,7 @@ class Resumer:
         if not allowed or lifetime <= 0:
             return None
         session = session.with_secret(ticket_secret(resumption_secret, self._role))
-        epoch, ticket = seal_ticket(keys, self._role, session, self._environment.random)
+        epoch, ticket = seal_ticket(keys, self._role, session, self._random)
         return Ticket(keys.resumption_id, epoch, ticket, lifetime)
 
     def check(self, issued: Ticket) -> None:
@@ -225,34 +222,26 @@ class Resumer:
         if self._role is Role.SERVER and issued.resumption_id != self._peer_resumption_id:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "the ticket's resumption ID is not that of ClientInit")
 
-    def keep(self, issued: Ticket, session: Session, resumption_secret: bytes) -> None:
+    def keep(self, issued: Ticket, session: Session, resumption_secret: bytes, now: int) -> None:
         """Put a ticket of the now authenticated peer into the cache, for no longer than this end allows itself."""
-        now = self._now()
         lifetime = min(issued.lifetime_seconds, ticket_lifetime(session, now))
         if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
             return
         session = session.with_secret(ticket_secret(resumption_secret, self._peer_role))
-        self._resumption.cache.put(
-            HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime, self._peer_role)
-        )
+        resumption_id, epoch, sealed, _ = issued
+        self._resumption.cache.put(HeldTicket(resumption_id, epoch, sealed, session, now + lifetime, self._peer_role))
 
-    def _accept(self, ticket: Ticket, cipher: str, claimed: tuple[str, Category] | None) -> Session | None:
+    def _accept(self, ticket: Ticket, cipher: str, claimed: tuple[str, Category] | None, now: int) -> Session | None:
         """Open a ticket that this endpoint, or a replica, made; check it anew; use its secret up (RES-3 to RES-7)."""
         if self._keys is None:
             return None
-        session = open_ticket(
-            self._keys,
-            self._role,
-            self._configuration.credential.identity,
-            ticket.resumption_id,
-            ticket.key_epoch,
-            ticket.ticket,
-        )
+        resumption_id, epoch, sealed, _ = ticket
+        identity = self._configuration.credential.identity
+        session = open_ticket(self._keys, self._role, identity, resumption_id, epoch, sealed)
         if session is None or session.handshake_cipher != cipher:
             return None
         if claimed is not None and claimed != (session.peer.identity, session.peer.category):
             return None
-        now = self._now()
         if not self._usable(session, now):
             return None
         return (
@@ -262,7 +251,3 @@ class Resumer:
     def _usable(self, session: Session, now: int) -> bool:
         own = self._configuration
         return not unusable(session, own.trust, now, peer_role=self._peer_role, targets=own.target_identities)
-
-    def _now(self) -> int:
-        return int(self._environment.clock())
-

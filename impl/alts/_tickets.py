@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -80,8 +80,7 @@ class ResumptionKeys:
         return sorted(self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """What both ends remember of a session in order to resume it; all but secret and creation goes down a chain.
 
     Attributes:
@@ -93,7 +92,7 @@ class Session:
         full_handshake: seconds since the epoch when the chain had its last full handshake.
     """
 
-    secret: bytes = field(repr=False)
+    secret: bytes
     peer: Peer
     own: Peer
     handshake_cipher: str
@@ -102,20 +101,24 @@ class Session:
 
     def with_secret(self, secret: bytes) -> Session:
         """Return the same session with the secret of a ticket."""
-        return Session(secret, self.peer, self.own, self.handshake_cipher, self.created, self.full_handshake)
+        return Session(secret, *self[1:])
 
     def continued(self, now: int) -> Session:
         """Return the session that resumes this one now; its secret is not known yet (SPEC 12.4)."""
-        return Session(b"", self.peer, self.own, self.handshake_cipher, now, self.full_handshake)
+        _, peer, own, cipher, _, full_handshake = self
+        return Session(b"", peer, own, cipher, now, full_handshake)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[1:], self[1:], strict=True))
+        return f"Session({shown})"
 
 
-@dataclass(frozen=True, slots=True)
-class HeldTicket:
+class HeldTicket(NamedTuple):
     """A ticket in its holder's cache, with the secret that the holder cannot read from it."""
 
     resumption_id: bytes
     key_epoch: int
-    ticket: bytes = field(repr=False)
+    ticket: bytes
     session: Session
     expires: int
     maker: Role
@@ -143,21 +146,20 @@ def _ticket_key(key: bytes, salt: bytes) -> AESGCM:
 
 
 def _party(peer: Peer) -> bytes:
-    """Return an end of the session as it is encoded in a ticket."""
-    if not peer._party:
-        party = Party(
-            category=WireCategory.Name(peer.category),
-            identity=peer.identity,
-            issuer=peer.issuer,
-            boundary=peer.boundary,
-            not_after=peer.not_after,
-            handshake_revocation_id=peer.revocation_ids[0],
-            master_revocation_id=peer.revocation_ids[1],
-            certificate_digest=peer.certificate_digest,
-            verification_key_id=peer.verification_key_id,
-        )
-        object.__setattr__(peer, "_party", party.SerializeToString(deterministic=True))  # what it says never changes
-    return peer._party
+    """Return an end of the session as it is encoded in a ticket, and note it: what it says never changes."""
+    party = Party(
+        category=WireCategory.Name(peer.category),
+        identity=peer.identity,
+        issuer=peer.issuer,
+        boundary=peer.boundary,
+        not_after=peer.not_after,
+        handshake_revocation_id=peer.revocation_ids[0],
+        master_revocation_id=peer.revocation_ids[1],
+        certificate_digest=peer.certificate_digest,
+        verification_key_id=peer.verification_key_id,
+    ).SerializeToString(deterministic=True)
+    object.__setattr__(peer, "_party", party)
+    return party
 
 
 def _peer(party: Party) -> Peer:
@@ -185,18 +187,19 @@ def seal_ticket(
     keys: ResumptionKeys, maker: Role, session: Session, random: Callable[[int], bytes]
 ) -> tuple[int, bytes]:
     """Seal `session` as its maker; return key epoch and ticket (SPEC 12.2). Draws 32 bytes of salt."""
+    secret, peer, own, cipher, created, full_handshake = session
     contents = b"".join(  # the canonical encoding of TicketContents
         (
             _BEFORE_SECRET,
-            session.secret,
-            encode_bytes(3, _party(session.own)),
-            encode_bytes(4, _party(session.peer)),
-            _CIPHERS[session.handshake_cipher],
-            _times(session.created, session.full_handshake),
+            secret,
+            encode_bytes(3, own._party or _party(own)),
+            encode_bytes(4, peer._party or _party(peer)),
+            _CIPHERS[cipher],
+            _times(created, full_handshake),
         )
     )
     epoch, salt = keys.newest, random(SALT_SIZE)
-    data = _associated_data(maker, session.own.identity, keys.resumption_id, epoch)
+    data = _associated_data(maker, own.identity, keys.resumption_id, epoch)
     return epoch, salt + _ticket_key(keys.keys[epoch], salt).encrypt(_NONCE, contents, data)
 
 
@@ -283,7 +286,7 @@ class TicketCache:
         """Remove and return the newest ticket of a peer among `identities` that is `usable`; None if there is none."""
         with self._lock:
             for identity in identities:
-                for held in list(reversed(self._held.get(identity, ()))):
+                for held in reversed(self._held.get(identity, [])):  # what is removed lies behind or ends it
                     if held.expires <= now:
                         self._remove(identity, held)
                     elif usable(held):

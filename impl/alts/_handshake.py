@@ -26,11 +26,11 @@ from ._key_schedule import (
     transcript_hash,
 )
 from ._messages import (
+    FRAME_TYPES,
     NONCE_SIZE,
     RECORD_PROTOCOLS,
     SHARE_SIZES,
     Answer,
-    Finished,
     decode_alert,
     decode_client_init,
     decode_finished,
@@ -54,24 +54,18 @@ if TYPE_CHECKING:
     from ._key_schedule import Mac
     from ._messages import RpcVersions
     from ._tickets import HeldTicket
-    from ._trust import Certificate
+    from ._trust import Peer
 
 ENCRYPTING_RECORD_PROTOCOLS = frozenset(RECORD_PROTOCOLS)
 """Those that may be used between different boundaries (SPEC 6.2, REC-7)."""
 
+_NONE: Mapping[str, ClientShare] = MappingProxyType({})
 _MODES: dict[Mode, messages.Mode] = {
     "full": messages.FULL,
     "client_ticket": messages.CLIENT_TICKET,
     "server_ticket": messages.SERVER_TICKET,
 }
 _MODE_NAMES: dict[int, Mode] = {number: name for name, number in _MODES.items()}
-_ACCEPTABLE = {
-    (role, state): frozenset(symbol for symbol in Input if (role, state, symbol) in TABLE)
-    for role in Role
-    for state in STATES[role]
-}
-
-
 def choose(offered: Sequence[str], allowed: Sequence[str], code: ErrorCode) -> str:
     """Return the first of the client's names that the server allows (SPEC 6.1; HS-4, REC-1)."""
     for name in offered:
@@ -107,8 +101,9 @@ class Handshake:
 
     result: HandshakeResult | None = None
     error: PeerViolation | None = None
+    _outgoing = b""
     _client_init = b""
-    _shares: Mapping[str, ClientShare] = MappingProxyType({})
+    _shares: Mapping[str, ClientShare] = _NONE
     _resumer: Resumer | None = None
     _secrets: Secrets | None = None
     _mac: Mac | None = None
@@ -123,9 +118,9 @@ class Handshake:
         self._configuration = configuration
         self._environment = environment
         self._incoming = bytearray()
-        self._outgoing = b""
-        if configuration.resumption is not None:
-            self._resumer = Resumer(role, configuration, environment, configuration.resumption)
+        resumption = configuration.resumption
+        if resumption is not None:
+            self._resumer = Resumer(role, configuration, resumption)
 
     # -- what the caller does ---------------------------------------------------------------------------------------
 
@@ -140,8 +135,11 @@ class Handshake:
             raise UsageError(f"start() in state {self.state} of a {self.role}")
         own = self._configuration
         nonce = self._environment.random(NONCE_SIZE)
-        self._shares = {cipher: make_client_share(cipher, self._environment.random) for cipher in own.share_ciphers}
-        public = {cipher: share.public for cipher, share in self._shares.items()}
+        public: dict[str, bytes] = {}
+        if own.share_ciphers:
+            shares = {cipher: make_client_share(cipher, self._environment.random) for cipher in own.share_ciphers}
+            public = {cipher: share.public for cipher, share in shares.items()}
+            self._shares = shares
         named, ticket = (b"", None) if self._resumer is None else self._resumer.offer(self._now())
         payload = encode_client_init(own.client_init, nonce, public, named, ticket)
         self._client_init = payload
@@ -154,19 +152,20 @@ class Handshake:
         What a peer sends raises nothing; what a hook of the configuration or environment raises passes through, and the
         handshake is FAILED with INTERNAL_ERROR.
         """
-        if self.state in (State.CLOSED, State.FAILED):
+        if self.state in _LAST:
             return
-        self._incoming += data
+        incoming = self._incoming
+        incoming += data
         try:
-            while self._incoming and self.state is not State.OPEN:
-                frame = read_handshake_frame(self._incoming, _ACCEPTABLE[self.role, self.state])
+            while incoming and (rows := _ROWS[self.state][self.role]) is not None:
+                frame = read_handshake_frame(incoming, rows)
                 if frame is None:
                     return
-                symbol, payload, size = frame
-                del self._incoming[:size]
-                row = TABLE[self.role, self.state, symbol]
-                _ROWS[symbol](self, payload)
-                self.state = row.next_state
+                number, payload, size = frame
+                del incoming[:size]
+                handle, next_state = rows[number]
+                handle(self, payload)
+                self.state = next_state
         except PeerViolation as violation:
             self.fail(violation)
         except BaseException:  # a hook of the caller failed: this handshake cannot go on, and the caller hears why
@@ -230,35 +229,39 @@ class Handshake:
         attached: HeldTicket | None = None
         if self._resumer is not None:
             mode, session, attached = self._resumer.at_server(offer, ticket, cipher, now)
-        peer = self._verify(offer.certificate, Role.CLIENT, cipher, now) if session is None else None
-        boundary = session.peer.boundary if session else peer.owner.boundary if peer else ""
-        allowed = [name for name in own.record_protocols if self._is_allowed(name, boundary)]
+        peer, static = self._meet(session, offer.certificate, Role.CLIENT, cipher, now)
+        allowed = [name for name in own.record_protocols if self._is_allowed(name, peer)]
         record = choose(offer.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
         frame_size = min(offer.max_frame_size, own.max_frame_size)
         self._negotiated = Negotiated(cipher, record, application, rpc_version, offer.rpc_versions, frame_size, mode)
-        nonce = self._environment.random(NONCE_SIZE)
+        random = self._environment.random
+        nonce = random(NONCE_SIZE)
         key_material, share = server_key_material(
             cipher,
             session.secret if session else None,
             own.credential.private_key,
-            peer.static_key if peer else b"",
+            static,
             offer.key_shares.get(cipher, b""),
-            self._environment.random,
+            random,
             self._environment.encapsulate,
         )
-        answer = Answer(
-            _MODES[mode],
-            b"" if session else own.credential.certificate,
-            cipher,
-            record,
-            application,
-            own.rpc_versions,
-            frame_size,
-            share,
-            attached.presented if attached else None,
+        certificate = b"" if session else own.credential.certificate
+        presented = attached.presented if attached else None
+        server_init = encode_server_init(
+            Answer(
+                _MODES[mode],
+                certificate,
+                cipher,
+                record,
+                application,
+                own.rpc_versions,
+                frame_size,
+                share,
+                presented,
+            ),
+            nonce,
         )
-        server_init = encode_server_init(answer, nonce)
-        self._derive(key_material, session, peer, payload, server_init, now)
+        self._derive(key_material, payload, server_init)
         first = encode_frame(Input.SERVER_INIT, server_init)
         self._outgoing += first + encode_frame(Input.SERVER_FINISHED, self._finished(now))
 
@@ -266,72 +269,67 @@ class Handshake:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
         own, now = self._configuration, self._now()
         answer = decode_server_init(payload)
-        mode = _MODE_NAMES.get(answer.mode)
-        cipher = answer.handshake_cipher
+        number, certificate, cipher, record, application, rpc_versions, frame_size, share, ticket = answer
+        mode = _MODE_NAMES.get(number)
         if mode is None or (mode != "full" and self._resumer is None):
             _illegal("mode")
-        if bool(answer.certificate) != (mode == "full"):
+        if bool(certificate) != (mode == "full"):
             _illegal("certificate")
-        if (answer.ticket is not None) != (mode == "server_ticket"):
+        if (ticket is not None) != (mode == "server_ticket"):
             _illegal("ticket")
         if cipher not in own.handshake_ciphers:
             _illegal("handshake_cipher")
-        if answer.record_protocol not in own.record_protocols:
+        if record not in own.record_protocols:
             _illegal("record_protocol")
-        if answer.application_protocol not in own.application_protocols:
+        if application not in own.application_protocols:
             _illegal("application_protocol")
-        if len(answer.key_share) != SHARE_SIZES[cipher][1]:
+        if len(share) != SHARE_SIZES[cipher][1]:
             _illegal("key_share")
-        if answer.max_frame_size > own.max_frame_size:
+        if frame_size > own.max_frame_size:
             _illegal("max_frame_size")
-        rpc_version = common_rpc_version(own.rpc_versions, answer.rpc_versions)
-        session = None
+        rpc_version = common_rpc_version(own.rpc_versions, rpc_versions)
+        session: Session | None = None
         if mode != "full" and self._resumer is not None:
             session = self._resumer.at_client(answer, mode, now)
-        peer = self._verify(answer.certificate, Role.SERVER, cipher, now) if session is None else None
-        boundary = session.peer.boundary if session else peer.owner.boundary if peer else ""
-        if not self._is_allowed(answer.record_protocol, boundary):
-            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{answer.record_protocol} between boundaries")
-        self._negotiated = Negotiated(
-            cipher,
-            answer.record_protocol,
-            answer.application_protocol,
-            rpc_version,
-            answer.rpc_versions,
-            answer.max_frame_size,
-            mode,
-        )
+        peer, static = self._meet(session, certificate, Role.SERVER, cipher, now)
+        if not self._is_allowed(record, peer):
+            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{record} between boundaries")
+        self._negotiated = Negotiated(cipher, record, application, rpc_version, rpc_versions, frame_size, mode)
         key_material = client_key_material(
             cipher,
             session.secret if session else None,
             own.credential.private_key,
-            peer.static_key if peer else b"",
+            static,
             self._shares.get(cipher),
-            answer.key_share,
+            share,
         )
-        self._derive(key_material, session, peer, self._client_init, payload, now)
+        self._derive(key_material, self._client_init, payload)
 
     def _on_finished(self, payload: bytes) -> None:
         """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
-        client, now = self.role is Role.CLIENT, self._now()
+        client, now, resumer = self.role is Role.CLIENT, self._now(), self._resumer
         sender = Role.SERVER if client else Role.CLIENT
-        message = decode_finished(messages.ServerFinished if client else messages.ClientFinished, payload)
-        mac = self._mac
-        assert mac is not None  # rows come in order
-        if not same(message.authenticator, finished_authenticator(mac, sender)):
+        kind = messages.ServerFinished if client else messages.ClientFinished
+        received, ticket_received, ticket = decode_finished(kind, payload)
+        mac, secrets, session = self._mac, self._secrets, self._session
+        assert mac and secrets and session  # rows come in order
+        if not same(received, finished_authenticator(mac, sender)):
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
-        ticket = message.ticket
-        if not same(message.ticket_authenticator, ticket_authenticator(mac, sender, ticket)):
+        if not same(ticket_received, ticket_authenticator(mac, sender, ticket)):
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
-        if ticket is not None and self._resumer is not None:
-            self._resumer.check(ticket)
+        if ticket is not None and resumer is not None:
+            resumer.check(ticket)
         if client:
             self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(now))
-        if ticket is not None and self._resumer is not None:
-            assert self._session is not None  # set with the secrets
-            assert self._secrets is not None
-            self._resumer.keep(ticket, self._session, self._secrets.resumption, now)
-        self._complete()
+        if ticket is not None and resumer is not None:
+            resumer.keep(ticket, session, secrets.resumption, now)
+        own = self._configuration.credential
+        assert self._negotiated  # with the secrets
+        evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
+        self.result = HandshakeResult(
+            self.role, session.peer, own.identity, self._negotiated, evidence, secrets.record
+        )
+        self._drop()
 
     def _on_alert(self, payload: bytes) -> None:
         """Either role, any WAIT state: the peer gave up (SPEC 5.8); an alert is not answered, whatever is in it."""
@@ -348,84 +346,83 @@ class Handshake:
     def _now(self) -> int:
         return int(self._environment.clock())
 
-    def _verify(self, raw: bytes, role: Role, cipher: str, now: int) -> Certificate:
-        """Verify the peer's certificate (SPEC 4.9) and that it lists the handshake cipher in use (CRED-2)."""
-        own = self._configuration
-        peer = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
-        if cipher not in peer.handshake_ciphers:
-            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
-        return peer
+    def _meet(
+        self, session: Session | None, raw: bytes, role: Role, cipher: str, now: int
+    ) -> tuple[Peer, bytes]:
+        """Return the peer and its static key, and remember what a ticket of this session would say.
 
-    def _is_allowed(self, record_protocol: str, peer_boundary: str) -> bool:
+        A resumed session has its peer from the ticket, and needs no key. In mode FULL the certificate is verified (SPEC
+        4.9), and that it lists the handshake cipher in use (CRED-2).
+        """
+        if session is not None:
+            self._session = session.continued(now)
+            return session.peer, b""
+        own = self._configuration
+        certificate = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
+        if cipher not in certificate.handshake_ciphers:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
+        peer = certificate.owner
+        self._peer_certificate = raw
+        self._session = Session(b"", peer, own.credential.peer, cipher, now, now)
+        return peer, certificate.static_key
+
+    def _is_allowed(self, record_protocol: str, peer: Peer) -> bool:
         """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
         if record_protocol in ENCRYPTING_RECORD_PROTOCOLS:
             return True
-        return self._configuration.credential.peer.boundary == peer_boundary != ""
+        return self._configuration.credential.peer.boundary == peer.boundary != ""
 
-    def _derive(
-        self,
-        key_material: bytes,
-        session: Session | None,
-        peer: Certificate | None,
-        client_init: bytes,
-        server_init: bytes,
-        now: int,
-    ) -> None:
-        """Run the key schedule (SPEC 7; HS-5), and remember what a ticket of this session would say."""
-        own = self._configuration.credential
-        if session is None:
-            assert peer is not None  # mode FULL
-            assert self._negotiated is not None  # set by the caller
-            self._peer_certificate = peer.raw
-            session = Session(b"", peer.owner, own.peer, self._negotiated.handshake_cipher, now, now)
-        self._session = session.continued(now)
-        peer_identity = session.peer.identity
-        client, server = (
-            (own.identity, peer_identity) if self.role is Role.CLIENT else (peer_identity, own.identity)
-        )
-        self._transcript_hash = th = transcript_hash(client_init, server_init)
-        self._secrets = secrets = derive_secrets(key_material, th, client, server)
+    def _derive(self, key_material: bytes, client_init: bytes, server_init: bytes) -> None:
+        """Run the key schedule (SPEC 7; HS-5)."""
+        assert self._session is not None  # the peer is known
+        own, peer = self._configuration.credential.identity, self._session.peer.identity
+        th = self._transcript_hash = transcript_hash(client_init, server_init)
+        client, server = (own, peer) if self.role is Role.CLIENT else (peer, own)
+        secrets = self._secrets = derive_secrets(key_material, th, client, server)
         self._mac = keyed(secrets.authenticator)
-        self._shares = {}
+        self._shares = _NONE
         if self._environment.key_log is not None:
             self._environment.key_log(th, secrets)
 
     def _finished(self, now: int) -> bytes:
         """Return the own Finished message, with a ticket where one is made."""
-        assert self._mac is not None  # rows come in order
-        ticket = None
+        role, mac, ticket = self.role, self._mac, None
+        assert mac and self._session and self._secrets  # rows come in order
         if self._resumer is not None:
-            assert self._session is not None  # set with the secrets
-            assert self._secrets is not None
-            ticket = self._resumer.issue(self._session, self._secrets.resumption, now)
-        authenticator = finished_authenticator(self._mac, self.role)
-        return encode_finished(Finished(authenticator, ticket_authenticator(self._mac, self.role, ticket), ticket))
-
-    def _complete(self) -> None:
-        assert self._session is not None  # set with the secrets
-        assert self._secrets is not None
-        assert self._negotiated is not None
-        own = self._configuration.credential
-        evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
-        self.result = HandshakeResult(
-            self.role, self._session.peer, own.identity, self._negotiated, evidence, self._secrets.record
-        )
-        self._drop()
+            ticket = self._resumer.issue(self._session, self._secrets.resumption, self._environment.random, now)
+        return encode_finished(finished_authenticator(mac, role), ticket_authenticator(mac, role, ticket), ticket)
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
         self._secrets = self._mac = self._session = self._resumer = None
-        self._shares = {}
+        self._shares = _NONE
         self._client_init = b""
-        if self.state in (State.CLOSED, State.FAILED):
+        if self.state in _LAST:
             self._incoming.clear()
 
 
-_ROWS: dict[Input, Callable[[Handshake, bytes], None]] = {
+_HANDLERS: dict[Input, Callable[[Handshake, bytes], None]] = {
     Input.CLIENT_INIT: Handshake._on_client_init,
     Input.SERVER_INIT: Handshake._on_server_init,
     Input.SERVER_FINISHED: Handshake._on_finished,
     Input.CLIENT_FINISHED: Handshake._on_finished,
     Input.ALERT: Handshake._on_alert,
 }
-"""What handles the message of each wire input that has a row."""
+"""What handles the message of each wire input that has a row before OPEN."""
+
+_LAST = frozenset({State.CLOSED, State.FAILED})
+_BEFORE_OPEN = frozenset(State) - _LAST - {State.OPEN}
+_ROWS = {
+    state: {
+        role: {
+            FRAME_TYPES[symbol]: (handle, TABLE[role, state, symbol].next_state)
+            for symbol, handle in _HANDLERS.items()
+            if (role, state, symbol) in TABLE
+        }
+        if state in _BEFORE_OPEN
+        else None
+        for role in Role
+    }
+    for state in State
+}
+"""The table's rows for messages, by state, role and frame type: what handles the message, and the next state."""

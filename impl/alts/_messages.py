@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FRAME_HEADER = struct.Struct("<II")
 """length (of type and payload), type; both little-endian (SPEC 3.1)."""
-_LENGTH = struct.Struct("<I")
+_HEADER_SIZE, _unpack_header = FRAME_HEADER.size, FRAME_HEADER.unpack_from
 LENGTH_FIELD_SIZE = 4
 TYPE_FIELD_SIZE = 4
 MAX_HANDSHAKE_FRAME = 16384
@@ -131,24 +131,8 @@ class Answer(NamedTuple):
     ticket: Ticket | None
 
 
-class Finished(NamedTuple):
-    """A ServerFinished or ClientFinished."""
-
-    authenticator: bytes
-    ticket_authenticator: bytes
-    ticket: Ticket | None
-
-
 _OFFERS: dict[bytes, Offer] = {}
 _ANSWERS: dict[bytes, Answer] = {}
-
-
-class Frame(NamedTuple):
-    """A complete handshake-phase frame: its input symbol, its payload, and its size on the wire."""
-
-    symbol: Input
-    payload: bytes
-    size: int
 
 
 def encode_frame(symbol: Input, payload: bytes) -> bytes:
@@ -156,33 +140,36 @@ def encode_frame(symbol: Input, payload: bytes) -> bytes:
     return FRAME_HEADER.pack(TYPE_FIELD_SIZE + len(payload), FRAME_TYPES[symbol]) + payload
 
 
-def read_handshake_frame(buffer: bytes | bytearray, acceptable: frozenset[Input]) -> Frame | None:
-    """Return the first frame of `buffer`, or None if it is still incomplete (SPEC 3.3).
+def read_handshake_frame(buffer: bytes | bytearray, acceptable: Container[int]) -> tuple[int, bytes, int] | None:
+    """Return the first frame of `buffer`: type, payload, size on the wire; None if it is incomplete (SPEC 3.3).
 
     Args:
         buffer: what has arrived and is not consumed.
-        acceptable: symbols that have a row in the present state.
+        acceptable: types that have a row in the present state.
 
     Raises:
         PeerViolation: from the length as soon as 4 bytes are there, from the type as soon as 8 are.
     """
     have = len(buffer)
-    if have < LENGTH_FIELD_SIZE:
+    if have < _HEADER_SIZE:
+        if have >= LENGTH_FIELD_SIZE:
+            _check_length(int.from_bytes(buffer[:LENGTH_FIELD_SIZE], "little"))
         return None
-    length, number = FRAME_HEADER.unpack_from(buffer) if have >= FRAME_HEADER.size else (*_LENGTH.unpack(buffer[:4]), -1)
+    length, number = _unpack_header(buffer)
+    if number not in acceptable or not TYPE_FIELD_SIZE <= length <= MAX_HANDSHAKE_FRAME:
+        _check_length(length)
+        raise PeerViolation(
+            ErrorCode.UNEXPECTED_MESSAGE, f"frame type {number} ({FRAME_INPUTS.get(number, Input.UNKNOWN)})"
+        )
+    size = LENGTH_FIELD_SIZE + length
+    return (number, bytes(buffer[_HEADER_SIZE:size]), size) if have >= size else None
+
+
+def _check_length(length: int) -> None:
     if length < TYPE_FIELD_SIZE:
         raise PeerViolation(ErrorCode.DECODE_ERROR, f"frame length {length} has no room for the type")
     if length > MAX_HANDSHAKE_FRAME:
         raise PeerViolation(ErrorCode.FRAME_TOO_LARGE, f"handshake frame of {length} bytes")
-    if number < 0:
-        return None
-    symbol = FRAME_INPUTS.get(number, Input.UNKNOWN)
-    if symbol not in acceptable:
-        raise PeerViolation(ErrorCode.UNEXPECTED_MESSAGE, f"frame type {number} ({symbol})")
-    size = LENGTH_FIELD_SIZE + length
-    if have < size:
-        return None
-    return Frame(symbol, bytes(buffer[8:size]), size)
 
 
 def _parse(kind: type[_M], data: bytes, code: ErrorCode) -> _M:
@@ -323,10 +310,16 @@ def _answer(data: bytes) -> Answer:
     )
 
 
-def decode_finished(kind: type[handshake.ServerFinished | handshake.ClientFinished], data: bytes) -> Finished:
-    """Decode a ServerFinished or ClientFinished payload and check its syntax (SPEC 5.2, 5.3; HS-7, HS-9)."""
+def decode_finished(
+    kind: type[handshake.ServerFinished | handshake.ClientFinished], data: bytes
+) -> tuple[bytes, bytes, Ticket | None]:
+    """Decode a ServerFinished or ClientFinished payload and check its syntax (SPEC 5.2, 5.3; HS-7, HS-9).
+
+    Returns:
+        authenticator and ticket authenticator, 32 bytes each, and the ticket, if there is one.
+    """
     if len(data) == _BARE_FINISHED and data.startswith(b"\x0a\x20") and data.startswith(b"\x12\x20", 34):
-        return Finished(data[2:34], data[36:], None)  # two fields of 32 bytes and nothing else
+        return data[2:34], data[36:], None  # two fields of 32 bytes and nothing else
     message = _parse(kind, data, ErrorCode.DECODE_ERROR)
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     authenticator, ticket_authenticator, ticket = message.authenticator, message.ticket_authenticator, None
@@ -337,7 +330,7 @@ def decode_finished(kind: type[handshake.ServerFinished | handshake.ClientFinish
         ticket = _ticket(issued, issued.lifetime_seconds)
         if not 1 <= ticket.lifetime_seconds <= 86400:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "ticket lifetime")
-    return Finished(authenticator, ticket_authenticator, ticket)
+    return authenticator, ticket_authenticator, ticket
 
 
 def decode_alert(data: bytes) -> int:
@@ -442,9 +435,8 @@ def encode_server_init(answer: Answer, nonce: bytes) -> bytes:
     )
 
 
-def encode_finished(finished: Finished) -> bytes:
+def encode_finished(authenticator: bytes, ticket_authenticator: bytes, ticket: Ticket | None) -> bytes:
     """Return a ServerFinished or ClientFinished payload (HS-7, HS-9); the two are encoded alike."""
-    authenticator, ticket_authenticator, ticket = finished
     if ticket is None:
         return b"\x0a\x20" + authenticator + b"\x12\x20" + ticket_authenticator
     resumption_id, epoch, sealed, lifetime = ticket

@@ -25,9 +25,9 @@ from ._tickets import (
 from ._trust import Category, parse_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
-    from ._config import Configuration, Environment
+    from ._config import Configuration
     from ._events import Mode
     from ._messages import Answer, Offer
     from ._trust import Trust
@@ -105,7 +105,6 @@ class Resumer:
     Args:
         role: of this endpoint.
         configuration: of this endpoint.
-        environment: clock and randomness.
         resumption: the configuration's; asked of once, so that a rotation does not fall into a handshake.
     """
 
@@ -113,15 +112,15 @@ class Resumer:
     _named = False  # whether ClientInit named the own IDR
     offered: HeldTicket | None = None
 
-    def __init__(
-        self, role: Role, configuration: Configuration, environment: Environment, resumption: Resumption
-    ) -> None:
+    def __init__(self, role: Role, configuration: Configuration, resumption: Resumption) -> None:
         self._role = role
         self._configuration = configuration
         self._resumption = resumption
         self._keys = resumption.keys
-        self._peer_role = Role.SERVER if role is Role.CLIENT else Role.CLIENT
-        self._random = environment.random
+
+    @property
+    def _peer_role(self) -> Role:
+        return Role.SERVER if self._role is Role.CLIENT else Role.CLIENT
 
     def offer(self, now: int) -> tuple[bytes, Ticket | None]:
         """Client: return what ClientInit says about the own keys, and a server-made ticket if one is held (HS-3, RES-4).
@@ -130,18 +129,19 @@ class Resumer:
         is sent (RES-7).
         """
         own = self._configuration
-        self._named = self._keys is not None and any(cipher != X25519_KCI_SHA256 for cipher in own.handshake_ciphers)
-        self.offered = self._resumption.cache.take(
+        ciphers, named = own.handshake_ciphers, b""
+        if self._keys is not None and ciphers != (X25519_KCI_SHA256,):
+            self._named, named = True, self._keys.client_init
+        self.offered = held = self._resumption.cache.take(
             own.target_identities,
             now,
             lambda held: (
                 held.maker is Role.SERVER
-                and held.session.handshake_cipher in own.handshake_ciphers
+                and held.session.handshake_cipher in ciphers
                 and self._usable(held.session, now)
             ),
         )
-        named = self._keys.client_init if self._keys is not None and self._named else b""
-        return named, self.offered.presented if self.offered is not None else None
+        return named, held.presented if held is not None else None
 
     def at_server(
         self, offer: Offer, ticket: Ticket | None, cipher: str, now: int
@@ -198,19 +198,18 @@ class Resumer:
             raise PeerViolation(ErrorCode.TICKET_REFUSED, "the ticket that the server attached cannot be used")
         return session
 
-    def issue(self, session: Session, resumption_secret: bytes, now: int) -> Ticket | None:
+    def issue(self, session: Session, resumption_secret: bytes, random: Callable[[int], bytes], now: int) -> Ticket | None:
         """Make the ticket that goes out beside Finished, or None where none is made (RES-3, RES-4, RES-6)."""
         keys = self._keys
         if keys is None:
             return None
-        allowed = may_resume(
-            session.handshake_cipher, self._role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs
-        )
+        role, cipher = self._role, session.handshake_cipher
+        allowed = may_resume(cipher, role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs)
         lifetime = ticket_lifetime(session, now)
         if not allowed or lifetime <= 0:
             return None
-        session = session.with_secret(ticket_secret(resumption_secret, self._role))
-        epoch, ticket = seal_ticket(keys, self._role, session, self._random)
+        session = session.with_secret(ticket_secret(resumption_secret, role))
+        epoch, ticket = seal_ticket(keys, role, session, random)
         return Ticket(keys.resumption_id, epoch, ticket, lifetime)
 
     def check(self, issued: Ticket) -> None:

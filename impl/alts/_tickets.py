@@ -101,7 +101,8 @@ class Session(NamedTuple):
 
     def with_secret(self, secret: bytes) -> Session:
         """Return the same session with the secret of a ticket."""
-        return Session(secret, *self[1:])
+        _, peer, own, cipher, created, full_handshake = self
+        return Session(secret, peer, own, cipher, created, full_handshake)
 
     def continued(self, now: int) -> Session:
         """Return the session that resumes this one now; its secret is not known yet (SPEC 12.4)."""

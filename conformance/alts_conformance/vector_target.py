@@ -18,7 +18,8 @@ from kyber_py.ml_kem import ML_KEM_768
 
 import alts
 from alts import _key_schedule, _tickets, _trust, policy, revocation
-from alts._messages import SHARE_SIZES, Ticket
+from alts._contents import Ticket
+from alts._messages import SHARE_SIZES
 from alts_vectors.target import (
     CertificateVerdict,
     Completion,

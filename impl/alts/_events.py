@@ -83,14 +83,17 @@ class Event:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeCompleted(Event):
-    """The connection is OPEN and the peer authenticated; comes once, before any payload."""
-
+class _Completed(NamedTuple):
     peer: Peer
     local_identity: str
     negotiated: Negotiated
     evidence: Evidence
+
+
+class HandshakeCompleted(_Completed, Event):
+    """The connection is OPEN and the peer authenticated; comes once, before any payload."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from ._messages import (
     NONCE_SIZE,
     RECORD_PROTOCOLS,
     SHARE_SIZES,
-    Answer,
+    answer_fields,
     decode_alert,
     decode_client_init,
     decode_finished,
@@ -43,17 +43,16 @@ from ._messages import (
 )
 from ._resumption import Resumer
 from ._table import STATES, TABLE, Input, Role, State
-from ._tickets import Session
 from ._trust import verify_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ._config import Configuration, Environment, RpcVersion
+    from ._contents import RpcVersions
     from ._events import Mode
     from ._key_schedule import Mac
-    from ._messages import RpcVersions
-    from ._tickets import HeldTicket
+    from ._tickets import HeldTicket, Line, Session
     from ._trust import Peer
 
 ENCRYPTING_RECORD_PROTOCOLS = frozenset(RECORD_PROTOCOLS)
@@ -66,6 +65,8 @@ _MODES: dict[Mode, messages.Mode] = {
     "server_ticket": messages.SERVER_TICKET,
 }
 _MODE_NAMES: dict[int, Mode] = {number: name for name, number in _MODES.items()}
+
+
 def choose(offered: Sequence[str], allowed: Sequence[str], code: ErrorCode) -> str:
     """Return the first of the client's names that the server allows (SPEC 6.1; HS-4, REC-1)."""
     for name in offered:
@@ -108,7 +109,7 @@ class Handshake:
     _secrets: Secrets | None = None
     _mac: Mac | None = None
     _negotiated: Negotiated | None = None
-    _session: Session | None = None
+    _line: Line | None = None  # of the session that a ticket would resume
     _peer_certificate = b""
     _transcript_hash = b""
 
@@ -247,20 +248,8 @@ class Handshake:
         )
         certificate = b"" if session else own.credential.certificate
         presented = attached.presented if attached else None
-        server_init = encode_server_init(
-            Answer(
-                _MODES[mode],
-                certificate,
-                cipher,
-                record,
-                application,
-                own.rpc_versions,
-                frame_size,
-                share,
-                presented,
-            ),
-            nonce,
-        )
+        fields = answer_fields(cipher, record, application, own.rpc_versions, frame_size)
+        server_init = encode_server_init(nonce, _MODES[mode], certificate, fields, share, presented)
         self._derive(key_material, payload, server_init)
         first = encode_frame(Input.SERVER_INIT, server_init)
         self._outgoing += first + encode_frame(Input.SERVER_FINISHED, self._finished(now))
@@ -311,8 +300,8 @@ class Handshake:
         sender = Role.SERVER if client else Role.CLIENT
         kind = messages.ServerFinished if client else messages.ClientFinished
         received, ticket_received, ticket = decode_finished(kind, payload)
-        mac, secrets, session = self._mac, self._secrets, self._session
-        assert mac and secrets and session  # rows come in order
+        mac, secrets, line = self._mac, self._secrets, self._line
+        assert mac and secrets and line  # rows come in order
         if not same(received, finished_authenticator(mac, sender)):
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
         if not same(ticket_received, ticket_authenticator(mac, sender, ticket)):
@@ -322,13 +311,11 @@ class Handshake:
         if client:
             self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(now))
         if ticket is not None and resumer is not None:
-            resumer.keep(ticket, session, secrets.resumption, now)
+            resumer.keep(ticket, line, secrets.resumption, now)
         own = self._configuration.credential
         assert self._negotiated  # with the secrets
         evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
-        self.result = HandshakeResult(
-            self.role, session.peer, own.identity, self._negotiated, evidence, secrets.record
-        )
+        self.result = HandshakeResult(self.role, line[0], own.identity, self._negotiated, evidence, secrets.record)
         self._drop()
 
     def _on_alert(self, payload: bytes) -> None:
@@ -346,24 +333,23 @@ class Handshake:
     def _now(self) -> int:
         return int(self._environment.clock())
 
-    def _meet(
-        self, session: Session | None, raw: bytes, role: Role, cipher: str, now: int
-    ) -> tuple[Peer, bytes]:
+    def _meet(self, session: Session | None, raw: bytes, role: Role, cipher: str, now: int) -> tuple[Peer, bytes]:
         """Return the peer and its static key, and remember what a ticket of this session would say.
 
         A resumed session has its peer from the ticket, and needs no key. In mode FULL the certificate is verified (SPEC
         4.9), and that it lists the handshake cipher in use (CRED-2).
         """
         if session is not None:
-            self._session = session.continued(now)
-            return session.peer, b""
+            _, peer, mine, _, _, full_handshake = session
+            self._line = peer, mine, cipher, now, full_handshake
+            return peer, b""
         own = self._configuration
         certificate = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
         if cipher not in certificate.handshake_ciphers:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
         peer = certificate.owner
         self._peer_certificate = raw
-        self._session = Session(b"", peer, own.credential.peer, cipher, now, now)
+        self._line = peer, own.credential.peer, cipher, now, now
         return peer, certificate.static_key
 
     def _is_allowed(self, record_protocol: str, peer: Peer) -> bool:
@@ -374,8 +360,8 @@ class Handshake:
 
     def _derive(self, key_material: bytes, client_init: bytes, server_init: bytes) -> None:
         """Run the key schedule (SPEC 7; HS-5)."""
-        assert self._session is not None  # the peer is known
-        own, peer = self._configuration.credential.identity, self._session.peer.identity
+        assert self._line is not None  # the peer is known
+        own, peer = self._configuration.credential.identity, self._line[0].identity
         th = self._transcript_hash = transcript_hash(client_init, server_init)
         client, server = (own, peer) if self.role is Role.CLIENT else (peer, own)
         secrets = self._secrets = derive_secrets(key_material, th, client, server)
@@ -387,14 +373,14 @@ class Handshake:
     def _finished(self, now: int) -> bytes:
         """Return the own Finished message, with a ticket where one is made."""
         role, mac, ticket = self.role, self._mac, None
-        assert mac and self._session and self._secrets  # rows come in order
+        assert mac and self._line and self._secrets  # rows come in order
         if self._resumer is not None:
-            ticket = self._resumer.issue(self._session, self._secrets.resumption, self._environment.random, now)
+            ticket = self._resumer.issue(self._line, self._secrets.resumption, self._environment.random, now)
         return encode_finished(finished_authenticator(mac, role), ticket_authenticator(mac, role, ticket), ticket)
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
-        self._secrets = self._mac = self._session = self._resumer = None
+        self._secrets = self._mac = self._line = self._resumer = None
         self._shares = _NONE
         self._client_init = b""
         if self.state in _LAST:

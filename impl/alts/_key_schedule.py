@@ -23,7 +23,7 @@ from ._messages import (
 from ._table import Role
 
 if TYPE_CHECKING:
-    from ._messages import Ticket
+    from ._contents import Ticket
 
 SALT = b"openalts v1 handshake"
 TRANSCRIPT_CONTEXT = b"openalts v1 transcript"

@@ -10,12 +10,13 @@ import functools
 import re
 import struct
 from collections.abc import Container, Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from alts_schema import handshake_pb2 as handshake
 
+from ._contents import Answer, Offer, Presented, RpcVersions, Ticket
 from ._errors import ErrorCode, PeerViolation
 from ._table import Input
 
@@ -87,52 +88,13 @@ _T = TypeVar("_T")
 _VERSION_AND_NONCE = b"\x08\x01\x12\x20"
 """How a canonical ClientInit or ServerInit begins: version 1, and a nonce of 32 bytes, which follow."""
 _AFTER_NONCE = len(_VERSION_AND_NONCE) + NONCE_SIZE
-_BARE_FINISHED = 2 * (2 + AUTHENTICATOR_SIZE)
+_BARE_FINISHED, _LEAST_TICKET = 2 * (2 + AUTHENTICATOR_SIZE), 24
 _MOST_REMEMBERED = 512
 
-RpcVersions = tuple[tuple[int, int], tuple[int, int]]
-"""Smallest and largest (major, minor)."""
-
-
-class Ticket(NamedTuple):
-    """A ticket on the wire, presented or issued; a presented one has no lifetime."""
-
-    resumption_id: bytes
-    key_epoch: int
-    ticket: bytes
-    lifetime_seconds: int = 0
-
-
-class Offer(NamedTuple):
-    """A ClientInit without its nonce and its ticket."""
-
-    certificate: bytes
-    handshake_ciphers: tuple[str, ...]
-    record_protocols: tuple[str, ...]
-    key_shares: Mapping[str, bytes]
-    application_protocols: tuple[str, ...]
-    rpc_versions: RpcVersions
-    max_frame_size: int
-    resumption_id: bytes
-    ticket_key_epochs: tuple[int, ...]
-
-
-class Answer(NamedTuple):
-    """A ServerInit without its nonce."""
-
-    mode: int
-    certificate: bytes
-    handshake_cipher: str
-    record_protocol: str
-    application_protocol: str
-    rpc_versions: RpcVersions
-    max_frame_size: int
-    key_share: bytes
-    ticket: Ticket | None
-
-
-_OFFERS: dict[bytes, Offer] = {}
+_OFFERS: dict[bytes, tuple[bytes, Offer]] = {}
+"""By certificate: the last Offer that came with it, encoded and checked. Peers say the same again and again."""
 _ANSWERS: dict[bytes, Answer] = {}
+"""By encoding: Answers that were checked."""
 
 
 def encode_frame(symbol: Input, payload: bytes) -> bytes:
@@ -213,6 +175,36 @@ def _ticket(message: handshake.PresentedTicket | handshake.IssuedTicket, lifetim
     return Ticket(resumption_id, epoch, sealed, lifetime)
 
 
+def _varint_at(data: bytes, at: int) -> tuple[int, int]:
+    """Return the integer at `at` and where it ends, as if it were there and had 4 bytes at most.
+
+    Whoever calls encodes what was read, and compares.
+    """
+    value, at = data[at], at + 1
+    if value >= 0x80:
+        value &= 0x7F
+        for shift, byte in zip((7, 14, 21), data[at : at + 3], strict=False):
+            value, at = value | (byte & 0x7F) << shift, at + 1
+            if byte < 0x80:
+                break
+    return value, at
+
+
+def _ticket_at(data: bytes, at: int, *, issued: bool) -> Ticket | None:
+    """Read a ticket, the last field of `data`, from its size on; None if it cannot be legal (see `_varint_at`)."""
+    if len(data) - at < _LEAST_TICKET:
+        return None
+    at += 1 if len(data) - at <= 0x80 else 2  # one byte or two for the size of all that is left
+    resumption_id = data[at + 2 : at + 18]
+    epoch, at = _varint_at(data, at + 19)
+    lifetime = 0
+    if issued and at + 1 < len(data):
+        lifetime, at = _varint_at(data, at + 1)
+    ticket = data[at + (2 if len(data) - at <= 0x81 else 3) :]  # after its tag, and one byte or two for its size
+    legal = epoch >= 1 and issued <= lifetime <= 86400 and 1 <= len(ticket) <= 4096
+    return Ticket(resumption_id, epoch, ticket, lifetime) if legal else None
+
+
 def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> _T:
     if len(memory) >= _MOST_REMEMBERED:
         memory.clear()
@@ -221,28 +213,39 @@ def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> _T:
 
 
 def decode_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
-    """Decode a ClientInit payload and check its syntax (SPEC 5.2, 5.3; HS-3).
+    """Decode a ClientInit payload and check its syntax (SPEC 5.2, 5.3; HS-3)."""
+    return _known_client_init(data) or _new_client_init(data)
 
-    What stays the same from one ClientInit of a client to the next is judged once, as long as it comes byte for byte.
+
+def _known_client_init(data: bytes) -> tuple[Offer, Ticket | None] | None:
+    """Decode a ClientInit that is that of a known client again, but for nonce and ticket; None: it is not.
+
+    It is read as if it were, encoded again, and compared: what is equal is canonical.
     """
+    if len(data) <= _AFTER_NONCE + 1:
+        return None
+    size, at = _varint_at(data, _AFTER_NONCE + 1)
+    known = _OFFERS.get(data[at : at + size])  # the certificate, the first field after the nonce
+    if known is None or not (data.startswith(_VERSION_AND_NONCE) and data.startswith(known[0], _AFTER_NONCE)):
+        return None
+    at = _AFTER_NONCE + len(known[0])
+    if at == len(data):
+        return known[1], None
+    ticket = _ticket_at(data, at + 1, issued=False)
+    return (known[1], ticket) if ticket and encode_bytes(12, _presented(*ticket[:3])) == data[at:] else None
+
+
+def _new_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
     message = _parse(handshake.ClientInit, data, ErrorCode.DECODE_ERROR)
     if message.version != VERSION:
         raise PeerViolation(ErrorCode.UNSUPPORTED_VERSION, f"version {message.version}")
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
-    if len(message.nonce) != NONCE_SIZE:
-        raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "nonce is not 32 bytes")
-    if not message.HasField("ticket"):
-        fields, ticket = data[_AFTER_NONCE:], None
-    else:
-        presented = message.ticket
-        ticket = _ticket(presented)
-        size = presented.ByteSize()  # canonical: the ticket is the last field, after its tag and its size
-        fields = data[_AFTER_NONCE : -(1 + len(_varint(size)) + size)]
-    offer = _OFFERS.get(fields)
-    if offer is None:
-        offer = _offer(message)
-        if not offer.key_shares:  # with key shares no two are alike
-            _remember(_OFFERS, fields, offer)
+    _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
+    ticket = _ticket(message.ticket) if message.HasField("ticket") else None
+    offer = _offer(message)
+    if not offer.key_shares:  # with key shares no two are alike
+        end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
+        _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
     return offer, ticket
 
 
@@ -279,7 +282,7 @@ def _offer(message: handshake.ClientInit) -> Offer:
 
 
 def decode_server_init(data: bytes) -> Answer:
-    """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6); answers that come again as Offers do."""
+    """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6)."""
     fields = data[_AFTER_NONCE:] if data.startswith(_VERSION_AND_NONCE) and len(data) >= _AFTER_NONCE else b""
     answer = _ANSWERS.get(fields)  # canonical up to the nonce, which may be any, and known from there on
     if answer is None:
@@ -318,8 +321,10 @@ def decode_finished(
     Returns:
         authenticator and ticket authenticator, 32 bytes each, and the ticket, if there is one.
     """
-    if len(data) == _BARE_FINISHED and data.startswith(b"\x0a\x20") and data.startswith(b"\x12\x20", 34):
-        return data[2:34], data[36:], None  # two fields of 32 bytes and nothing else
+    authenticator, ticket_authenticator = data[2:34], data[36:68]  # read as usual, encoded, and compared
+    ticket = _ticket_at(data, 69, issued=True) if len(data) > _BARE_FINISHED else None
+    if len(data) >= _BARE_FINISHED and encode_finished(authenticator, ticket_authenticator, ticket) == data:
+        return authenticator, ticket_authenticator, ticket
     message = _parse(kind, data, ErrorCode.DECODE_ERROR)
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     authenticator, ticket_authenticator, ticket = message.authenticator, message.ticket_authenticator, None
@@ -376,7 +381,7 @@ def encode_integer(number: int, value: int) -> bytes:
 
 
 def encode_client_init(
-    fields: tuple[bytes, bytes], nonce: bytes, shares: Mapping[str, bytes], resumption: bytes, ticket: Ticket | None
+    fields: tuple[bytes, bytes], nonce: bytes, shares: Mapping[str, bytes], resumption: bytes, ticket: Presented | None
 ) -> bytes:
     """Return a ClientInit payload (HS-3).
 
@@ -391,7 +396,7 @@ def encode_client_init(
     if shares:
         entries = [handshake.KeyShare(handshake_cipher=cipher, share=share) for cipher, share in shares.items()]
         key_shares = handshake.ClientInit(key_shares=entries).SerializeToString(deterministic=True)
-    presented = b"" if ticket is None else encode_bytes(12, _presented(ticket))
+    presented = b"" if ticket is None else encode_bytes(12, _presented(*ticket))
     return b"".join((_VERSION_AND_NONCE, nonce, fields[0], key_shares, fields[1], resumption, presented))
 
 
@@ -401,14 +406,14 @@ def encodable(versions: RpcVersions) -> handshake.RpcVersions:
     return handshake.RpcVersions(max=high, min=low)
 
 
-def _presented(ticket: Ticket) -> bytes:
-    resumption_id, epoch, sealed, _ = ticket
+def _presented(resumption_id: bytes, epoch: int, sealed: bytes) -> bytes:
     parts = b"\x0a\x10", resumption_id, b"\x10", _varint(epoch), b"\x1a", _varint(len(sealed)), sealed
     return b"".join(parts)
 
 
 @functools.lru_cache(maxsize=256)
-def _answer_fields(cipher: str, record: str, application: str, rpc_versions: RpcVersions, frame_size: int) -> bytes:
+def answer_fields(cipher: str, record: str, application: str, rpc_versions: RpcVersions, frame_size: int) -> bytes:
+    """Return what the server chose, and its RPC versions, as encoded in ServerInit."""
     message = handshake.ServerInit(
         handshake_cipher=cipher,
         record_protocol=record,
@@ -419,18 +424,19 @@ def _answer_fields(cipher: str, record: str, application: str, rpc_versions: Rpc
     return message.SerializeToString(deterministic=True)
 
 
-def encode_server_init(answer: Answer, nonce: bytes) -> bytes:
-    """Return a ServerInit payload (HS-6) with a nonce of 32 bytes."""
-    mode, certificate, cipher, record, application, rpc_versions, frame_size, key_share, ticket = answer
+def encode_server_init(
+    nonce: bytes, mode: int, certificate: bytes, fields: bytes, key_share: bytes, ticket: Presented | None
+) -> bytes:
+    """Return a ServerInit payload (HS-6); `fields` are `answer_fields`, the others as in the message."""
     return b"".join(
         (
             _VERSION_AND_NONCE,
             nonce,
             encode_integer(3, mode),
             encode_bytes(4, certificate) if certificate else b"",
-            _answer_fields(cipher, record, application, rpc_versions, frame_size),
+            fields,
             encode_bytes(10, key_share) if key_share else b"",
-            b"" if ticket is None else encode_bytes(11, _presented(ticket)),
+            encode_bytes(11, _presented(*ticket)) if ticket else b"",
         )
     )
 

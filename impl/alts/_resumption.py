@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ._contents import Ticket
 from ._errors import ErrorCode, PeerViolation
 from ._key_schedule import ticket_secret
-from ._messages import X25519_KCI_SHA256, X25519_STATIC_SHA256, Ticket
+from ._messages import X25519_KCI_SHA256, X25519_STATIC_SHA256
 from ._table import Role
 from ._tickets import (
     HeldTicket,
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ._config import Configuration
+    from ._contents import Answer, Offer, Presented
     from ._events import Mode
-    from ._messages import Answer, Offer
+    from ._tickets import Line
     from ._trust import Trust
 
 TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
@@ -51,7 +53,12 @@ def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bo
 
 def ticket_lifetime(session: Session, now: int) -> int:
     """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
-    ends = (now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME, session.peer.not_after, session.own.not_after)
+    ends = (
+        now + TICKET_LIFETIME,
+        session.full_handshake + CHAIN_LIFETIME,
+        session.peer.not_after,
+        session.own.not_after,
+    )
     return min(filter(None, ends)) - now  # a certificate whose end is 0 has none
 
 
@@ -122,7 +129,7 @@ class Resumer:
     def _peer_role(self) -> Role:
         return Role.SERVER if self._role is Role.CLIENT else Role.CLIENT
 
-    def offer(self, now: int) -> tuple[bytes, Ticket | None]:
+    def offer(self, now: int) -> tuple[bytes, Presented | None]:
         """Client: return what ClientInit says about the own keys, and a server-made ticket if one is held (HS-3, RES-4).
 
         A ticket is looked for under the target identities; without them there is none. It is out of the cache before it
@@ -198,17 +205,17 @@ class Resumer:
             raise PeerViolation(ErrorCode.TICKET_REFUSED, "the ticket that the server attached cannot be used")
         return session
 
-    def issue(self, session: Session, resumption_secret: bytes, random: Callable[[int], bytes], now: int) -> Ticket | None:
+    def issue(self, line: Line, resumption_secret: bytes, random: Callable[[int], bytes], now: int) -> Ticket | None:
         """Make the ticket that goes out beside Finished, or None where none is made (RES-3, RES-4, RES-6)."""
         keys = self._keys
         if keys is None:
             return None
-        role, cipher = self._role, session.handshake_cipher
-        allowed = may_resume(cipher, role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs)
+        role = self._role
+        session = Session(ticket_secret(resumption_secret, role), *line)
+        pfs = self._resumption.server_tickets_with_pfs
         lifetime = ticket_lifetime(session, now)
-        if not allowed or lifetime <= 0:
+        if not may_resume(session.handshake_cipher, role, server_tickets_with_pfs=pfs) or lifetime <= 0:
             return None
-        session = session.with_secret(ticket_secret(resumption_secret, role))
         epoch, ticket = seal_ticket(keys, role, session, random)
         return Ticket(keys.resumption_id, epoch, ticket, lifetime)
 
@@ -221,13 +228,13 @@ class Resumer:
         if self._role is Role.SERVER and issued.resumption_id != self._peer_resumption_id:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "the ticket's resumption ID is not that of ClientInit")
 
-    def keep(self, issued: Ticket, session: Session, resumption_secret: bytes, now: int) -> None:
+    def keep(self, issued: Ticket, line: Line, resumption_secret: bytes, now: int) -> None:
         """Put a ticket of the now authenticated peer into the cache, for no longer than this end allows itself."""
-        lifetime = min(issued.lifetime_seconds, ticket_lifetime(session, now))
+        resumption_id, epoch, sealed, lifetime = issued
+        session = Session(ticket_secret(resumption_secret, self._peer_role), *line)
+        lifetime = min(lifetime, ticket_lifetime(session, now))
         if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
             return
-        session = session.with_secret(ticket_secret(resumption_secret, self._peer_role))
-        resumption_id, epoch, sealed, _ = issued
         self._resumption.cache.put(HeldTicket(resumption_id, epoch, sealed, session, now + lifetime, self._peer_role))
 
     def _accept(self, ticket: Ticket, cipher: str, claimed: tuple[str, Category] | None, now: int) -> Session | None:

@@ -27,7 +27,6 @@ from ._messages import (
     HANDSHAKE_CIPHERS,
     RESUMPTION_ID_SIZE,
     VERSION,
-    Ticket,
     encode_bytes,
     encode_integer,
 )
@@ -99,19 +98,13 @@ class Session(NamedTuple):
     created: int
     full_handshake: int
 
-    def with_secret(self, secret: bytes) -> Session:
-        """Return the same session with the secret of a ticket."""
-        _, peer, own, cipher, created, full_handshake = self
-        return Session(secret, peer, own, cipher, created, full_handshake)
-
-    def continued(self, now: int) -> Session:
-        """Return the session that resumes this one now; its secret is not known yet (SPEC 12.4)."""
-        _, peer, own, cipher, _, full_handshake = self
-        return Session(b"", peer, own, cipher, now, full_handshake)
-
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[1:], self[1:], strict=True))
         return f"Session({shown})"
+
+
+Line = tuple[Peer, Peer, str, int, int]
+"""A `Session` without a secret."""
 
 
 class HeldTicket(NamedTuple):
@@ -126,9 +119,9 @@ class HeldTicket(NamedTuple):
     """Who can open it: a server-made ticket goes into ClientInit, a client-made one into ServerInit."""
 
     @property
-    def presented(self) -> Ticket:
-        """The ticket as it goes back to a party that can open it."""
-        return Ticket(self.resumption_id, self.key_epoch, self.ticket)
+    def presented(self) -> tuple[bytes, int, bytes]:
+        """Resumption ID, epoch and ticket, as they go back to a party that can open it."""
+        return self[0], self[1], self[2]
 
 
 def _prefixed(data: bytes) -> bytes:

@@ -300,8 +300,11 @@ class Handshake:
         sender = Role.SERVER if client else Role.CLIENT
         kind = messages.ServerFinished if client else messages.ClientFinished
         received, ticket_received, ticket = decode_finished(kind, payload)
-        mac, secrets, line = self._mac, self._secrets, self._line
-        assert mac and secrets and line  # rows come in order
+        mac, secrets, line, negotiated = self._mac, self._secrets, self._line, self._negotiated
+        assert mac is not None, "rows come in order"
+        assert secrets is not None
+        assert line is not None
+        assert negotiated is not None
         if not same(received, finished_authenticator(mac, sender)):
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
         if not same(ticket_received, ticket_authenticator(mac, sender, ticket)):
@@ -313,9 +316,8 @@ class Handshake:
         if ticket is not None and resumer is not None:
             resumer.keep(ticket, line, secrets.resumption, now)
         own = self._configuration.credential
-        assert self._negotiated  # with the secrets
         evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
-        self.result = HandshakeResult(self.role, line[0], own.identity, self._negotiated, evidence, secrets.record)
+        self.result = HandshakeResult(self.role, line[0], own.identity, negotiated, evidence, secrets.record)
         self._drop()
 
     def _on_alert(self, payload: bytes) -> None:
@@ -373,8 +375,10 @@ class Handshake:
     def _finished(self, now: int) -> bytes:
         """Return the own Finished message, with a ticket where one is made."""
         role, mac, ticket = self.role, self._mac, None
-        assert mac and self._line and self._secrets  # rows come in order
+        assert mac is not None, "rows come in order"
         if self._resumer is not None:
+            assert self._line is not None
+            assert self._secrets is not None
             ticket = self._resumer.issue(self._line, self._secrets.resumption, self._environment.random, now)
         return encode_finished(finished_authenticator(mac, role), ticket_authenticator(mac, role, ticket), ticket)
 

@@ -176,10 +176,7 @@ def _ticket(message: handshake.PresentedTicket | handshake.IssuedTicket, lifetim
 
 
 def _varint_at(data: bytes, at: int) -> tuple[int, int]:
-    """Return the integer at `at` and where it ends, as if it were there and had 4 bytes at most.
-
-    Whoever calls encodes what was read, and compares.
-    """
+    """Return the integer at `at` and where it ends, if it has 4 bytes at most: encode what was read, and compare."""
     value, at = data[at], at + 1
     if value >= 0x80:
         value &= 0x7F

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
 """Seconds: a ticket lives at most 24 h, a chain of sessions without a full handshake at most 48 h (SPEC 12.5)."""
+_OTHER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 CLOCK_SKEW = 300
 """Seconds that a replica's clock may be behind the one that made a ticket."""
 
@@ -120,17 +121,13 @@ class Resumer:
     offered: HeldTicket | None = None
 
     def __init__(self, role: Role, configuration: Configuration, resumption: Resumption) -> None:
-        self._role = role
+        self._role, self._peer_role = role, _OTHER[role]
         self._configuration = configuration
         self._resumption = resumption
         self._keys = resumption.keys
 
-    @property
-    def _peer_role(self) -> Role:
-        return Role.SERVER if self._role is Role.CLIENT else Role.CLIENT
-
     def offer(self, now: int) -> tuple[bytes, Presented | None]:
-        """Client: return what ClientInit says about the own keys, and a server-made ticket if one is held (HS-3, RES-4).
+        """Client: return what ClientInit says of the own keys, and a server-made ticket if one is held (HS-3, RES-4).
 
         A ticket is looked for under the target identities; without them there is none. It is out of the cache before it
         is sent (RES-7).

@@ -1,8 +1,10 @@
 """A pytest plugin: the `req` marker, checked against the requirement table, and a record of what passed for which ID.
 
 The record goes to `build/requirements-tests.json`:
-`{"complete": bool, "requirements": {ID: {"passed": [node ID], "failed": [...], "skipped": [...]}}}`, where `complete`
-says that nothing was left out by a path, `-k` or `-m`. Works with pytest-xdist too: the IDs travel with the reports.
+`{"complete": bool, "exit": int, "requirements": {ID: {"passed": [node ID], "failed": [...], "skipped": [...]}}}`.
+`complete` says that nothing was left out by a path, `-k` or `-m`. `exit` is pytest's exit status: of a run that failed,
+by a test without a requirement too, nothing is evidence. A run takes away the record of the one before. Works with
+pytest-xdist too: the IDs travel with the reports.
 """
 
 from __future__ import annotations
@@ -36,6 +38,12 @@ class RequirementEvidence:
         self._complete = complete
         self._outcome: dict[str, str] = {}
         self._ids: dict[str, list[str]] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """A run that is killed leaves no record, least of all an old one."""
+        if self._writes and not session.config.option.collectonly:
+            self._record.unlink(missing_ok=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -73,7 +81,7 @@ class RequirementEvidence:
         self._complete = False
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Writes the record, whole or not at all. Workers of pytest-xdist leave it to their controller."""
         if not self._writes or not self._outcome:
             return
@@ -84,7 +92,7 @@ class RequirementEvidence:
         self._record.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._record.with_suffix(f".{os.getpid()}.tmp")
         complete = self._complete and not (session.shouldstop or session.shouldfail)
-        document = {"complete": complete, "requirements": dict(sorted(table.items()))}
+        document = {"complete": complete, "exit": int(exitstatus), "requirements": dict(sorted(table.items()))}
         scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         scratch.replace(self._record)
 

@@ -39,6 +39,7 @@ COMMANDS = (
     Command(("serve", "crl"), "alts.services.cli.crl", "serve revocation IDs and files, and policies"),
     Command(("issuance",), "alts.services.cli.issuance", "found a realm of services, and operate it"),
     Command(("walkthrough",), "alts_conformance.walkthrough", "watch a realm of real processes at work"),
+    Command(("attack",), "alts_conformance.attacks.cli", "run attacks as bytes, with and without the fix"),
     Command(("pki",), "alts_conformance._pki", "make and show realms, credentials and policies"),
     Command(("bench",), "alts_bench.cli", "measure"),
     Command(("doctor",), "alts_conformance._doctor", "what is installed, what can run here, what to do about the rest"),

@@ -34,6 +34,8 @@ from alts_vectors.target import (
     TicketText,
 )
 
+from ._vector_services import ServicesTarget
+
 
 def trust_of(settings: EndpointSettings) -> alts.Trust:
     """What the endpoint believes."""
@@ -237,7 +239,7 @@ _REFUSED = {
 }
 
 
-class ReferenceTarget:
+class ReferenceTarget(ServicesTarget):
     """`alts` as an `ImplementationUnderTest`."""
 
     @property

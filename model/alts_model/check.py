@@ -1,17 +1,22 @@
-"""Consistency of the tables with themselves, with the machine, and with the repository's documents."""
+"""Consistency of the tables with themselves, with the machine, with the repository's documents; and what z3 proves."""
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from alts_model import checks
 from alts_model.diagram import page, specification_table
 from alts_model.errors import ERRORS
+from alts_model.recovery import WORLDS, Issuance, rotation_holds
 from alts_model.tables import (
+    APPLICATION_INPUTS,
     CLIENT,
     FINAL_STATES,
     FRAME_LIMIT,
@@ -37,12 +42,26 @@ _CLAIMS: Final = ("ClientStarts", "ServerAccepts", "ClientCompletes", "ServerCom
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check: `findings` empty means that it holds; `skipped` is why it could not run."""
+    """One check: `findings` empty means that it holds; `skipped` is why it could not run.
+
+    `requirements` are those for which a check that holds is evidence; `seconds` is what it took, if it was timed.
+    `notes` say of a check by z3 up to where it holds, and by which example it found each planted fault.
+    """
 
     name: str
     detail: str
     findings: tuple[str, ...] = ()
     skipped: str | None = None
+    requirements: tuple[str, ...] = ()
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """`ok`, `failed` or `skipped`."""
+        if self.skipped is not None:
+            return "skipped"
+        return "failed" if self.findings else "ok"
 
 
 def repository() -> Path | None:
@@ -60,6 +79,9 @@ def run_checks(root: Path | None) -> tuple[CheckResult, ...]:
         walkable(),
         claims(),
         record_counters(),
+        payload_is_protected(),
+        issuance_survives_crashes(),
+        rotation_leaves_no_gap(),
         requirement_ids(root),
     ]
     documents: tuple[tuple[str, str, Callable[[Path], Iterator[str]]], ...] = (
@@ -72,7 +94,28 @@ def run_checks(root: Path | None) -> tuple[CheckResult, ...]:
             results.append(CheckResult(name, detail, skipped="not run inside the repository"))
         else:
             results.append(CheckResult(name, detail, tuple(find(root))))
-    return tuple(results)
+    return (*results, *proved())
+
+
+@cache
+def proved() -> tuple[CheckResult, ...]:
+    """What z3 says of `alts_model.checks`. It depends on nothing but the code, so it is asked once in a process."""
+    return tuple(proof(checks.prove(check)) for check in checks.ALL)
+
+
+def proof(outcome: checks.Outcome) -> CheckResult:
+    """A check by z3 as one of these. That z3 has no answer is a finding; so is a planted fault that is not found."""
+    counts = f"{outcome.statements} statements, {len(outcome.refuted)} of {outcome.faults} planted faults found"
+    notes = [f"bound: {outcome.bound}"]
+    notes += [f"fault {one.fault!r} ({one.text}): {one.example}: {one.violation}" for one in outcome.refuted]
+    return CheckResult(
+        outcome.name,
+        f"{outcome.text} ({counts})",
+        outcome.findings,
+        requirements=outcome.requirements,
+        seconds=round(outcome.seconds, 3),
+        notes=tuple(notes),
+    )
 
 
 def totality() -> CheckResult:
@@ -93,7 +136,12 @@ def totality() -> CheckResult:
                 kinds[kind] = kinds.get(kind, 0) + 1
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     illegal = sum(len(illegal_pairs(role)) for role in ROLES)
-    return CheckResult("totality", f"{sum(kinds.values())} pairs: {counts}; {illegal} without a row", tuple(findings))
+    return CheckResult(
+        "totality",
+        f"{sum(kinds.values())} pairs: {counts}; {illegal} without a row",
+        tuple(findings),
+        requirements=("HS-2",),
+    )
 
 
 def determinism() -> CheckResult:
@@ -102,7 +150,7 @@ def determinism() -> CheckResult:
     for rows in (CLIENT, SERVER):
         pairs = [(row.state, row.input) for row in rows]
         findings += [f"{rows[0].role}: two rows for {pair}" for pair in sorted(set(pairs)) if pairs.count(pair) > 1]
-    return CheckResult("determinism", f"{len(CLIENT) + len(SERVER)} rows", tuple(findings))
+    return CheckResult("determinism", f"{len(CLIENT) + len(SERVER)} rows", tuple(findings), requirements=("HS-2",))
 
 
 def record_counters() -> CheckResult:
@@ -121,7 +169,12 @@ def record_counters() -> CheckResult:
         for name in RECORD_INPUTS
         if state not in FINAL_STATES and not any((row.state, row.input) == (state, name) for row in RECORD)
     ]
-    return CheckResult("record counters", f"{len(counters)} counters around the boundaries", tuple(findings))
+    return CheckResult(
+        "record counters",
+        f"{len(counters)} counters around the boundaries",
+        tuple(findings),
+        requirements=("REC-4", "REC-8"),
+    )
 
 
 def reachability() -> CheckResult:
@@ -132,7 +185,9 @@ def reachability() -> CheckResult:
         findings += [f"{table}: {state} cannot be reached" for state in STATES[table] if state not in forward]
         back = _closure(set(FINAL_STATES), rows, backward=True)
         findings += [f"{table}: no way from {state} to an end" for state in STATES[table] if state not in back]
-    return CheckResult("reachability", f"{sum(map(len, STATES.values()))} states", tuple(findings))
+    return CheckResult(
+        "reachability", f"{sum(map(len, STATES.values()))} states", tuple(findings), requirements=("HS-2",)
+    )
 
 
 def _closure(states: set[str], rows: tuple[Transition, ...], *, backward: bool) -> set[str]:
@@ -160,7 +215,56 @@ def claims() -> CheckResult:
     made = [row.claim for row in CLIENT + SERVER if row.claim is not None]
     findings = tuple(f"{name} is made by {made.count(name)} rows" for name in _CLAIMS if made.count(name) != 1)
     unknown = tuple(f"an unknown claim {name}" for name in made if name not in _CLAIMS)
-    return CheckResult("claims", ", ".join(_CLAIMS), findings + unknown)
+    return CheckResult("claims", ", ".join(_CLAIMS), findings + unknown, requirements=("HS-8", "HS-9"))
+
+
+def payload_is_protected() -> CheckResult:
+    """No row carries payload before the peer is authenticated, and no application input carries a key.
+
+    So a service is protected by default, nothing is sent in a zeroth round trip, and the server's payload follows
+    ClientFinished.
+    """
+    findings = []
+    for row in CLIENT + SERVER:
+        if row.state != "OPEN" and (row.input in ("send", "data") or {"payload", "data"} & set(row.output)):
+            findings.append(f"{row.role}: payload in {row.state}")
+        if row.next_state == "OPEN" != row.state and row.guard != "both authenticators are right":
+            findings.append(f"{row.role}: {row.input} leads to OPEN unauthenticated")
+    findings += [
+        f"an application input {name}" for name in APPLICATION_INPUTS if name not in ("start", "send", "close")
+    ]
+    findings += [
+        f"{role}: {name} in {state} is {reaction(role, state, name)}"
+        for role in ROLES
+        for state in STATES[role]
+        for name in ("send", "data")
+        if state not in ("OPEN", *FINAL_STATES) and reaction(role, state, name) not in ("misuse", "violation")
+    ]
+    detail = "payload in OPEN alone, OPEN after both authenticators alone"
+    ids = ("TRUST-6", "HS-8", "HS-9", "HS-12", "TRADE-5")
+    return CheckResult("payload is protected", detail, tuple(findings), requirements=ids)
+
+
+def issuance_survives_crashes() -> CheckResult:
+    """Every order of requests, answers, losses and a stop of everybody, in each world of `recovery`."""
+    states, findings = 0, list[str]()
+    began = time.perf_counter()
+    for world in WORLDS:
+        seen, path = Issuance(world).search()
+        states += seen
+        findings += ["; ".join(path)] if path else []
+    detail = f"{states} states: one ID, one certificate, known to the CRL service, for each key that asks"
+    ids = ("ISSUE-1", "ISSUE-3", "REVOKE-3", "REVOKE-4")
+    seconds = time.perf_counter() - began
+    return CheckResult("issuance survives crashes", detail, tuple(findings), requirements=ids, seconds=seconds)
+
+
+def rotation_leaves_no_gap() -> CheckResult:
+    """Every pattern of outages and forced rotations in `recovery.rotation_holds`."""
+    looked, findings = rotation_holds()
+    detail = f"{looked} moments: certificates in force, tickets of a day open"
+    ids = ("ISSUE-8", "ISSUE-9", "CRED-5", "CRED-6")
+    return CheckResult("rotation leaves no gap", detail, tuple(findings), requirements=ids)
 
 
 def requirement_ids(root: Path | None) -> CheckResult:
@@ -168,6 +272,7 @@ def requirement_ids(root: Path | None) -> CheckResult:
     named = [(f"{row.role} {row.state} {row.input}", row.requirements) for rows in TABLES.values() for row in rows]
     named += [(error.name, error.requirements) for error in ERRORS.values()]
     named += [(check.name, check.requirements) for check in CHECKS.values()]
+    named += [(check.name, check.requirements) for check in checks.ALL]
     known = None if root is None else _known_ids(root / "docs" / "requirements.json")
     findings = [f"{where}: no requirement" for where, ids in named if not ids]
     for where, ids in named:

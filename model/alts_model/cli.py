@@ -15,8 +15,8 @@ from alts_model.diagram import FORMATS, page
 from alts_model.exploration import explore, reflections, search
 from alts_model.nodes import Result
 from alts_model.properties import PROPERTIES
-from alts_model.scenario import scenarios
-from alts_model.searches import SEARCHES, family
+from alts_model.scenario import HANDSHAKE_REQUIREMENTS, scenarios
+from alts_model.searches import REFLECTION, SEARCHES, family
 from alts_model.tables import TABLES
 from alts_model.weakening import CHECKS, UNKNOWN_KEY_SHARE
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--all-twins", action="store_true", help="also explore without each check in turn")
     look.add_argument("--list", action="store_true", help="list the checks that can be left out, and stop")
     look.add_argument("--json", action="store_true", help="print one JSON document")
-    test = commands.add_parser("check", help="check the tables against themselves, the machine and the documents")
+    test = commands.add_parser("check", help="check the tables, the machine and the documents; prove with z3")
     test.add_argument("--json", action="store_true", help="print one JSON document")
     draw = commands.add_parser("diagram", help="draw the state machines from the tables")
     draw.add_argument("--format", choices=[*FORMATS, "markdown"], default="mermaid")
@@ -119,7 +119,12 @@ class _Report:
                 self.say(f"  FAILED: never reached between honest sessions: {', '.join(vacuous)}")
                 self.code = HARNESS
             found = result if result.violation is not None else found
-            self.runs.append(_json(result, vacuous))
+            shown: tuple[str, ...] = ()
+            if expected is False and result.violation is None and not vacuous and properties == PROPERTIES:
+                shown = HANDSHAKE_REQUIREMENTS
+            elif expected and result.violation is not None and len(without) == 1:  # a check that is missed is one
+                shown = CHECKS[next(iter(without))].requirements
+            self.runs.append(_json(result, vacuous, shown))
         if expected is not None and expected != (found is not None):
             self.say("  UNEXPECTED: " + ("an attack should have been found" if expected else "no attack was expected"))
             self.code = max(self.code, FINDINGS)
@@ -136,7 +141,8 @@ class _Report:
             self._show(result)
             found = None if result.violation is None else result.violation.name
             vacuous = [] if found else sorted({"ClientCompletes", "ServerCompletes", "delivered"} - result.reached)
-            self.runs.append(_json(result, vacuous))
+            as_expected = found == scenario.violated and not vacuous
+            self.runs.append(_json(result, vacuous, scenario.requirements if as_expected else ()))
             if vacuous:
                 self.say(f"  FAILED: never reached between honest sessions: {', '.join(vacuous)}")
                 self.code = HARNESS
@@ -153,8 +159,9 @@ class _Report:
         for kept, result in reflections():
             self.say(f"  with {kept} ({CHECKS[kept].text}) alone" if kept else "  with none of them")
             self._show(result)
-            self.runs.append(_json(result, []))
-            if (result.violation is None) != bool(kept):
+            as_expected = (result.violation is None) == bool(kept)
+            self.runs.append(_json(result, [], REFLECTION.requirements if as_expected else ()))
+            if not as_expected:
                 self.say("  UNEXPECTED")
                 self.code = max(self.code, FINDINGS)
 
@@ -173,8 +180,11 @@ def _explore(args: argparse.Namespace) -> int:
     if args.all_twins and (args.without or args.property):
         print("--all-twins goes with neither --without nor --property", file=sys.stderr)
         return USAGE
-    if args.search != "handshake" and (args.all_twins or args.without or args.property or args.sessions != 2):
-        print("--search goes with none of --all-twins, --without, --property, --sessions", file=sys.stderr)
+    others = args.without or args.property or args.sessions != 2
+    if args.search != "handshake" and (others or (args.all_twins and args.search != "all")):
+        print(
+            "--search goes with none of --without, --property, --sessions; --all-twins only with all", file=sys.stderr
+        )
         return USAGE
     report = _Report(args.sessions, quiet=args.json)
     properties = frozenset(args.property) or PROPERTIES
@@ -218,9 +228,11 @@ def _expected(without: frozenset[str], properties: frozenset[str], sessions: int
     return True if (without, properties) == (UNKNOWN_KEY_SHARE, frozenset({"unknown key share"})) else None
 
 
-def _json(result: Result, vacuous: Iterable[str]) -> dict[str, object]:
+def _json(result: Result, vacuous: Iterable[str], evidence: Iterable[str]) -> dict[str, object]:
+    """`evidence`: the requirements that this run shows, none unless it ended as expected."""
     return {
         "scenario": result.scenario,
+        "evidence": list(evidence),
         "without": list(result.without),
         "states": result.states,
         "transitions": result.transitions,
@@ -240,7 +252,8 @@ def _check(args: argparse.Namespace) -> int:
     failed = [result for result in results if result.findings]
     skipped = [result for result in results if result.skipped]
     if args.json:
-        print(json.dumps({"checks": [asdict(result) for result in results]}, indent=2))
+        documents = [{**asdict(result), "verdict": result.verdict} for result in results]
+        print(json.dumps({"checks": documents}, indent=2))
     else:
         for result in sorted(results, key=lambda result: not result.findings):
             _print_check(result)
@@ -252,7 +265,12 @@ def _print_check(result: CheckResult) -> None:
     if result.skipped:
         print(f"SKIPPED {result.name}: {result.skipped}")
         return
-    print(f"{'FAILED ' if result.findings else 'ok     '} {result.name}: {result.detail}")
+    about = [", ".join(result.requirements)] if result.requirements else []
+    about += [] if result.seconds is None else [f"{result.seconds:.2f} s"]
+    tail = f" [{'; '.join(about)}]" if about else ""
+    print(f"{'FAILED ' if result.findings else 'ok     '} {result.name}: {result.detail}{tail}")
+    for note in result.notes:
+        print(f"          {note}")
     for finding in result.findings:
         print(f"          {finding}")
 

@@ -79,12 +79,17 @@ class Resumer(Generic[V]):
         return ((f"{maker}_ticket_secret", secret),)
 
     def present(self, owner: Owner[V], resumption: Resumption[V], offered: tuple[str, ...]) -> Held[V] | None:
-        """The server-made ticket for ClientInit, which the cache has no longer (12.7)."""
+        """The server-made ticket for ClientInit, which the cache has no longer (12.7).
+
+        A client that expects nobody in particular offers none (12.1): the ticket would say whom it has met.
+        """
 
         def wanted(held: Held[V]) -> bool:
             return held.session.handshake_cipher in offered and self.holder_accepts(owner, held)
 
-        return None if resumption.cache is None else self.take(resumption.cache, wanted, owner.trust.now)
+        if resumption.cache is None or not owner.trust.targets:
+            return None
+        return self.take(resumption.cache, wanted, owner.trust.now)
 
     def attach(
         self,

@@ -32,6 +32,8 @@ BACKEND: Final = "prod/backend"
 MALLORY: Final = "prod/mallory"
 EVE: Final = "people/eve"
 HONEST: Final = (FRONTEND, BACKEND)
+HANDSHAKE_REQUIREMENTS: Final = ("TRUST-1", "HS-5", "HS-8", "HS-9")
+"""What is shown where the whole handshake is searched and no attack found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Scenario:
     `outsider`: the attacker has no identity of its own. `prelude`: these sessions, client and server in turn, have run
     honestly before the search begins.
     `later`: what has changed in the trust of the late sessions. `trusted` are the identities whose peers' beliefs
-    about them must be true; `violated` the property that falls, None if none is to.
+    about them must be true; `violated` the property that falls, None if none is to. `requirements`: those that are
+    shown if the search ends as it says.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Scenario:
     later: str = ""
     trusted: tuple[str, ...] = HONEST
     violated: str | None = None
+    requirements: tuple[str, ...] = HANDSHAKE_REQUIREMENTS
 
 
 def scenarios(sessions: int) -> tuple[Scenario, ...]:

@@ -24,6 +24,8 @@ def _plan(
     targets: frozenset[str] = _NOBODY,
 ) -> SessionPlan:
     role: Role = "client" if name.startswith("c") else "server"
+    if process.startswith("frontend") and not targets:
+        targets = frozenset({BACKEND})  # whoever names nobody offers no ticket (SPEC.md 12.1)
     return SessionPlan(name, role, identity, targets, process, memory or process, late)
 
 
@@ -64,6 +66,7 @@ def cipher_scenarios() -> tuple[Scenario, ...]:
                     arsenal=False,
                     trusted=(peer,),
                     violated=violated,
+                    requirements=("TRADE-2",) if violated is None else ("TRADE-1", "TRADE-2"),
                 )
             )
     for cipher in ALL:
@@ -76,6 +79,7 @@ def cipher_scenarios() -> tuple[Scenario, ...]:
                 leaked=("static keys",),
                 arsenal=False,
                 violated="secrecy" if cipher == STATIC else None,
+                requirements=("TRADE-4",) if cipher == STATIC else ("HS-10",),
             )
         )
         found.append(
@@ -106,7 +110,12 @@ def cipher_scenarios() -> tuple[Scenario, ...]:
 def early_secrecy_scenarios() -> tuple[Scenario, ...]:
     """Why the server sends nothing before ClientFinished (HS-9): its M is not forward secret before."""
     return tuple(
-        replace(scenario, name=f"{scenario.name}, M at a waiting server", violated="early secrecy")
+        replace(
+            scenario,
+            name=f"{scenario.name}, M at a waiting server",
+            violated="early secrecy",
+            requirements=("HS-9", "HS-10"),
+        )
         for scenario in cipher_scenarios()
         if scenario.leaked == ("static keys",) and scenario.ciphers != (STATIC,)
     )
@@ -124,10 +133,13 @@ def _replicas(shared: bool) -> tuple[SessionPlan, ...]:
     )
 
 
+_TICKETS: Final = ("RES-2", "RES-3", "RES-4", "RES-5", "RES-6", "RES-7")
+
+
 def resumption_scenarios() -> tuple[Scenario, ...]:
     """Tickets in both directions between replicas; see the text of each."""
     prelude = ("c1", "s1")
-    base = Scenario("", "", (), resumption=True, arsenal=False)
+    base = Scenario("", "", (), resumption=True, arsenal=False, requirements=_TICKETS)
     found = [
         replace(
             base,
@@ -218,6 +230,7 @@ REFLECTION: Final = Scenario(
     ),
     resumption=True,
     arsenal=False,
+    requirements=("RES-2", "RES-3"),
 )
 
 OUTSIDE_REFLECTION: Final = replace(REFLECTION, name="reflection by an outsider", outsider=True)
@@ -225,6 +238,9 @@ OUTSIDE_REFLECTION: Final = replace(REFLECTION, name="reflection by an outsider"
 
 LATER: Final = ("life", "authority", "policy", "revocation", "target")
 """What may have changed between the making of a ticket and its use."""
+
+
+_LATER_IDS: Final = {"revocation": ("REVOKE-6",), "policy": ("POLICY-2",), "target": ("TRUST-2",)}
 
 
 def later_scenarios() -> tuple[Scenario, ...]:
@@ -243,6 +259,7 @@ def later_scenarios() -> tuple[Scenario, ...]:
             arsenal=False,
             prelude=("c1", "s1"),
             later=what,
+            requirements=("RES-8", *_LATER_IDS.get(what, ())),
         )
         for what in LATER
     )
@@ -251,7 +268,7 @@ def later_scenarios() -> tuple[Scenario, ...]:
 def leak_scenarios() -> tuple[Scenario, ...]:
     """Resumption keys or static keys of the past in the hands of the attacker (TRADE-1, TRADE-4, HS-10)."""
     resumed = (*_pair_of_processes(), _plan("c2", FRONTEND, "frontend 1"), _plan("s2", BACKEND, "backend 1"))
-    base = Scenario("", "", resumed, resumption=True, arsenal=False, prelude=("c1", "s1"))
+    base = Scenario("", "", resumed, resumption=True, arsenal=False, prelude=("c1", "s1"), requirements=("TRADE-4",))
     late = (
         *_pair_of_processes(),
         _plan("c2", FRONTEND, "frontend 2", late=True),
@@ -265,6 +282,7 @@ def leak_scenarios() -> tuple[Scenario, ...]:
             stolen=(f"resumption keys of {BACKEND}",),
             trusted=(FRONTEND,),
             violated="agreement",
+            requirements=("TRADE-1",),
         ),
         replace(
             base,
@@ -273,6 +291,7 @@ def leak_scenarios() -> tuple[Scenario, ...]:
             stolen=(f"resumption keys of {FRONTEND}",),
             trusted=(BACKEND,),
             violated="agreement",
+            requirements=("TRADE-1",),
         ),
         replace(
             base,
@@ -294,6 +313,7 @@ def leak_scenarios() -> tuple[Scenario, ...]:
             text="with forward secrecy a resumed session has it too (HS-10)",
             ciphers=(PFS,),
             leaked=("static keys", "resumption keys"),
+            requirements=("HS-10", "RES-6"),
         ),
         *(
             replace(
@@ -307,6 +327,7 @@ def leak_scenarios() -> tuple[Scenario, ...]:
                 early_tickets=early,
                 outsider=True,
                 violated="agreement" if early else None,
+                requirements=("HS-10",),
             )
             for early in (False, True)
         ),

@@ -71,7 +71,7 @@ class Verifier(Generic[V]):
 
     def well_formed(self, view: CertificateView[V]) -> None:
         """4.3 to 4.8, as far as the algebra has not checked sizes (step 1)."""
-        _master_body(view.master)
+        master_body(view.master)
         _require(view.category in (HUMAN, MACHINE, WORKLOAD), "category")
         _require(is_identity(view.identity), "identity")
         _validity(view.not_before, view.not_after)
@@ -151,7 +151,7 @@ def _validity(not_before: int, not_after: int) -> None:
     _require(not_after == 0 or not_before <= not_after, "not_before is after not_after")
 
 
-def _master_body(master: MasterView[V]) -> None:
+def master_body(master: MasterView[V]) -> None:
     """SPEC.md 4.6."""
     _require(master.category in (HUMAN, MACHINE, WORKLOAD), "master: category")
     _require(is_identity(master.identity), "master: identity")

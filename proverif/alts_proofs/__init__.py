@@ -14,6 +14,7 @@ from alts_proofs._outcome import Outcome
 from alts_proofs._prove import prove, skip
 from alts_proofs._proverif import ProVerif
 from alts_proofs._report import FileReport, Report, report_schema
+from alts_proofs._trace import TraceStep, trace_chart, write_charts
 from alts_proofs.engine import BuiltIn
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Query",
     "Report",
     "Script",
+    "TraceStep",
     "UsageError",
     "compare",
     "load_manifest",
@@ -40,4 +42,6 @@ __all__ = [
     "report_schema",
     "select_engine",
     "skip",
+    "trace_chart",
+    "write_charts",
 ]

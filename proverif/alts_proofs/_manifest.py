@@ -43,7 +43,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One ``.pv`` file, the libraries in front of it in their order, and its queries in theirs."""
+    """One ``.pv`` file, the libraries in front of it in their order, and its queries in theirs.
+
+    `seconds` is the processor time that ProVerif once needed for the file, if that was measured.
+    """
 
     file: str
     about: str
@@ -52,6 +55,7 @@ class Script:
     max_seconds: float
     queries: tuple[Query, ...]
     root: Path
+    seconds: float | None = None
 
     @property
     def path(self) -> Path:
@@ -134,6 +138,7 @@ def _script(entry: dict[str, Any], profiles: dict[str, list[str]], root: Path) -
         max_seconds=float(entry["max_seconds"]),
         queries=queries,
         root=root,
+        seconds=float(entry["seconds"]) if "seconds" in entry else None,
     )
 
 

@@ -33,14 +33,16 @@ def prove(
             progress(file)
         return file
 
+    # The longest first, so that none is left over for the end.
+    order = sorted(range(len(scripts)), key=lambda i: -(scripts[i].seconds or 0.0))
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         try:
-            files = tuple(pool.map(one, scripts))
+            done = dict(zip(order, pool.map(one, [scripts[i] for i in order]), strict=True))
         except BaseException:
             # Interrupted: the workers kill their provers instead of waiting for them.
             cancelled.set()
             raise
-    return Report(engine.name, engine.version, files)
+    return Report(engine.name, engine.version, tuple(done[i] for i in range(len(scripts))))
 
 
 def skip(engine: str, scripts: Sequence[Script], reason: str) -> Report:

@@ -154,6 +154,12 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
         entry["reason"] = outcome.reason
     if outcome.trace is not None:
         entry["trace"] = outcome.trace
+    if outcome.steps:
+        entry["steps"] = [
+            {"source": step.source, "target": step.target, "message": step.message}
+            | ({} if step.place is None else {"place": step.place})
+            for step in outcome.steps
+        ]
     return entry
 
 

@@ -3,7 +3,8 @@
 Exit codes: 0 every query came out as expected; 1 one did not (``false`` for ``true``, a time-out, ...); 2 usage; 3 the
 prover or the manifest failed, or nothing ran. A run that skipped everything, because there is no prover, exits 3 as
 well and says ``skipped`` with the reason for each query in ``--json``; with ``--allow-skipped`` it exits 0 and says the
-same. ``--compare`` runs ProVerif and the built-in engine: 1 when they contradict each other.
+same. ``--compare`` runs ProVerif and the built-in engine: 1 when they contradict each other. ``--mutants`` runs the
+mutated scripts: 1 when a mutant keeps a query that it must lose, 3 when an edit no longer applies.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from alts_proofs._compare import compare
 from alts_proofs._engines import ENGINES, select_engine
@@ -20,7 +22,10 @@ from alts_proofs._errors import EngineUnavailable, ManifestError, UsageError
 from alts_proofs._manifest import Script, load_manifest
 from alts_proofs._prove import prove, skip
 from alts_proofs._report import HARNESS, OK, USAGE, FileReport, Report, command
+from alts_proofs._trace import write_charts
 from alts_proofs.engine import BuiltIn
+from alts_proofs.mutate import MutationError, choose
+from alts_proofs.mutate_run import MUTANTS, run_survey
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare", action="store_true", help="run ProVerif and the built-in engine; fail when they contradict"
     )
+    parser.add_argument(
+        "--mutants",
+        action="store_true",
+        help="take a check out of the scripts, one by one: each must be missed (FILE then names mutants)",
+    )
     parser.add_argument("--allow-skipped", action="store_true", help="exit 0, not 3, when there is no prover")
+    parser.add_argument(
+        "--charts", type=Path, metavar="DIR", help="draw the attack on every refuted query as SVG (built-in engine)"
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print the report as one JSON document")
     output.add_argument(
@@ -50,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does what the parsed options say; gives the exit code."""
     try:
+        if args.mutants:
+            return _mutants(args)
         scripts = load_manifest().select(args.files)
         if args.list:
             return _list(scripts)
@@ -59,9 +74,19 @@ def run(args: argparse.Namespace) -> int:
     except UsageError as error:
         print(f"alts prove: {error}", file=sys.stderr)
         return USAGE
+    except MutationError as error:
+        print(f"alts prove: a mutant does not apply: {error}", file=sys.stderr)
+        return HARNESS
     except ManifestError as error:
         print(f"alts prove: the expected results cannot be used: {error}", file=sys.stderr)
         return HARNESS
+    if args.charts is not None:
+        try:
+            written = write_charts(report, args.charts)
+        except OSError as error:
+            print(f"alts prove: {args.charts}: {error.strerror}", file=sys.stderr)
+            return HARNESS
+        print(f"{len(written)} charts in {args.charts}", file=sys.stderr)
     if args.json:
         print(json.dumps(report.document(), indent=2))
     else:
@@ -91,6 +116,27 @@ def _compare(args: argparse.Namespace, scripts: tuple[Script, ...]) -> int:
     else:
         _print(comparison.lines())
     return comparison.exit_code()
+
+
+def _mutants(args: argparse.Namespace) -> int:
+    mutants = choose(MUTANTS, args.files)
+    if args.list:
+        for mutant in mutants:
+            print(f"{mutant.name}: {mutant.about} [{mutant.script}: {', '.join(mutant.queries)}]")
+        return OK
+    try:
+        engine = select_engine(args.engine)
+    except EngineUnavailable as error:
+        print(f"SKIPPED {len(mutants)} mutants: {error}")
+        return OK if args.allow_skipped else HARNESS
+    survey = run_survey(
+        engine, load_manifest(), mutants, args.timeout, args.jobs, lambda trial: print(trial.line(), file=sys.stderr)
+    )
+    if args.json:
+        print(json.dumps(survey.document(), indent=2))
+    else:
+        _print(survey.lines())
+    return survey.exit_code()
 
 
 def _watch(file: str, numbers: list[int]) -> None:

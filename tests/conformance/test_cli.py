@@ -17,7 +17,10 @@ def alts(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
-@pytest.mark.parametrize("arguments", [[], ["attack"], ["learn"], ["nonsense"], ["serve"], ["serve", "nonsense"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["attack"], ["attack", "nonsense"], ["learn"], ["nonsense"], ["serve"], ["serve", "nonsense"]],
+)
 def test_what_is_not_there_is_a_usage_error(arguments: list[str]) -> None:
     done = alts(*arguments)
     assert done.returncode == cli.USAGE
@@ -30,7 +33,6 @@ def test_help_names_every_command() -> None:
     assert done.returncode == 0
     for command in cli.COMMANDS:
         assert command.words[0] in done.stdout
-    assert "attack" not in done.stdout
     assert "learn" not in done.stdout
 
 

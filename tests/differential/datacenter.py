@@ -211,12 +211,10 @@ class Datacenter(RuleBasedStateMachine):
         replica: Replica,
         ciphers: tuple[str, ...],
         targets: frozenset[str] = frozenset(),
-        *,
-        resumes: bool = True,
     ) -> Lockstep:
         self.connections += 1
         settings = replica.settings(f"connection {self.connections}", self.now, ciphers, targets)
-        return Lockstep(role, settings, replica.stores[role] if resumes else None)
+        return Lockstep(role, settings, replica.stores[role])
 
     def _ticket(self, data: st.DataObject) -> PresentedTicket:
         """One of those that were on the wire; most often as it was."""
@@ -241,8 +239,7 @@ class Datacenter(RuleBasedStateMachine):
         stop: int,
     ) -> None:
         targets = {"right": {other.identity}, "wrong": {"test/nobody"}, "none": set()}[target]
-        # A client without a target looks for no ticket in `alts`: a plain one there.
-        client = self._end("client", one, offered, frozenset(targets), resumes=bool(targets))
+        client = self._end("client", one, offered, frozenset(targets))
         server = self._end("server", other, allowed)
         first = client.start()
         self._record(client_init_of(first).ticket)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alts import Category, ConfigurationError, Trust, UsageError
+from alts._signed_file import HEADER_SIZE, seal
 from alts.policy import (
     FileBadSignature,
     FileConflict,
@@ -33,7 +34,6 @@ from alts.policy import (
     read_document,
     write_document,
 )
-from alts.policy._signed import HEADER_SIZE, seal
 from alts.revocation import compile_revocations
 from tests.impl.policy_tools import KEY, NOW, OTHER_KEY, OTHER_PUBLIC, POLICIES, PUBLIC, TEXT, signed
 

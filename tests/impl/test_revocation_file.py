@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap64
 
 from alts import Category, ConfigurationError, ErrorCode, Realm, Trust, UsageError
+from alts._signed_file import HEADER_SIZE, seal
 from alts.policy import (
     FileBadSignature,
     FileConflict,
@@ -28,7 +29,6 @@ from alts.policy import (
     Kind,
     SignedFileRefused,
 )
-from alts.policy._signed import HEADER_SIZE, seal
 from alts.revocation import RevocationCompiler, RevocationStore, compile_revocations, open_revocations
 from tests.impl.pair import Pair, code
 from tests.impl.policy_tools import KEY, NOW, OTHER_KEY, PUBLIC, signed

@@ -43,7 +43,8 @@ class Process:
         return replace(base, **{**own, **changes})
 
     def client(self, **changes: Any) -> ConcreteEndpoint:
-        return ConcreteEndpoint("client", self.configuration(**{"handshake_ciphers": (STATIC,), **changes}))
+        usual = {"handshake_ciphers": (STATIC,), "target_identities": frozenset({"prod/backend"})}
+        return ConcreteEndpoint("client", self.configuration(**{**usual, **changes}))
 
     def server(self, **changes: Any) -> ConcreteEndpoint:
         return ConcreteEndpoint("server", self.configuration(**changes))

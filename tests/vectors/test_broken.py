@@ -117,6 +117,51 @@ BREAKS = {
         "if False:",
         "x25519_low_order/order-8-first",
     ),
+    "anybody's proof is forwarded": Break(
+        "services/_proofs.py",
+        "if request.requester != requester:",
+        "if False:",
+        "signed_master_invalid/not-the-requester",
+    ),
+    "proofs of other connections": Break(
+        "services/_proofs.py",
+        "if binding is not None and not hmac",
+        "if False and not hmac",
+        "key_request_invalid/other-connection",
+    ),
+    "a proof is used twice": Break(
+        "services/_signing.py",
+        "if known is not None and known[0] != digest:",
+        "if False:",
+        "signed_master_invalid/proof-used-for-another-id",
+    ),
+    "any answer of the Signing Service is kept": Break(
+        "services/_issuing.py",
+        "if body.revocation_id != pending.revocation_id or (",
+        "if (",
+        "answered_master_invalid/revocation-id",
+    ),
+    "mappings of others' ranges": Break(
+        "services/_crl.py", "if not inside or row[2] != issuer or", "if", "mapping_report/foreign-range"
+    ),
+    "an ID for two certificates": Break(
+        "services/_crl.py",
+        "if known is not None and known[0] != mapping.certificate_digest:",
+        "if False:",
+        "mapping_report/another-certificate",
+    ),
+    "resumption keys are dropped at once": Break(
+        "services/_cluster.py", "if end + TICKET_LIFETIME <= now]", "if end <= now]", "rotation/forced"
+    ),
+    "only the base master is rotated": Break(
+        "services/_cluster.py", "if base.body.not_after > now:", "if False:", "rotation/every-two-days"
+    ),
+    "names that nobody runs are offered": Break(
+        "handshaker/_requests.py",
+        "if not usable:",
+        "if False:",
+        "handshaker_start_invalid/unprotected",
+    ),
 }
 
 
@@ -146,6 +191,7 @@ print(json.dumps([r.id for r in alts_vectors.verify(alts_vectors.load_all(), TAR
 
 
 @pytest.mark.req("REC-5", "REC-6", "REC-8", "HS-7", "HS-9", "TRUST-1", "POLICY-3", "CRED-4", "REVOKE-1", "REVOKE-6")
+@pytest.mark.req("TRUST-6", "ISSUE-1", "ISSUE-3", "ISSUE-8", "REVOKE-3", "REVOKE-4")
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_implementation_is_caught(name: str, tmp_path: Path) -> None:
     change = BREAKS[name]

@@ -19,10 +19,12 @@ KINDS: Final = (
     "tickets",
     "policies",
     "signed_files",
+    "issuance",
+    "handshaker",
 )
 """One file each."""
 
-VECTORS_VERSION: Final = "2.0.0"
+VECTORS_VERSION: Final = "2.1.0"
 """Major: a case was changed or removed; minor: cases were added; patch: words."""
 SCHEMA_VERSION: Final = 1
 DEFAULT_SEED: Final = "openalts vectors 1"

@@ -163,4 +163,34 @@ NOTES: Final[dict[str, Note]] = {
         "A file that is not signed, not under a pinned key, or not over these bytes.",
         "Anybody could decide what is allowed, or take revocations back.",
     ),
+    "Possession": Note(
+        "AUTH_BYPASS",
+        "Whoever asks does not hold the key, or is not whom its owner asked.",
+        "Somebody else's key is certified under another name, or with the thief as its issuer.",
+    ),
+    "Answer": Note(
+        "MODIFIED_PARAMETER",
+        "The Signing Service answers with another certificate than the one that was asked for.",
+        "The issuer would report and revoke something that nobody uses.",
+    ),
+    "RevocationRange": Note(
+        "AUTH_BYPASS",
+        "Who may have which revocation ID, and which certificate has it.",
+        "An issuer that could report another's ID could hide or revoke another's certificate.",
+    ),
+    "Rotation": Note(
+        "MISSING_STEP",
+        "Time goes on at a cluster master.",
+        "Certificates that are not rotated run out or live too long; keys dropped early cost every resumption.",
+    ),
+    "Enrolment": Note(
+        "AUTH_BYPASS",
+        "First contact, which only the token protects.",
+        "A field outside the MACs could be exchanged by whoever listens.",
+    ),
+    "Start": Note(
+        "EDGE_CASE",
+        "A first request that cannot be met as it stands.",
+        "A service that guesses what was meant would run less protection than somebody expects.",
+    ),
 }

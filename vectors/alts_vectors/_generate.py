@@ -8,7 +8,9 @@ from pathlib import Path
 from . import (
     _certificates,
     _ciphers,
+    _handshaker,
     _handshakes,
+    _issuance,
     _key_schedule,
     _policies,
     _records,
@@ -32,6 +34,8 @@ _GENERATORS: dict[str, Callable[[str], Json]] = {
     "tickets": _tickets.generate,
     "policies": _policies.generate,
     "signed_files": _signed_files.generate,
+    "issuance": _issuance.generate,
+    "handshaker": _handshaker.generate,
 }
 
 

@@ -39,9 +39,9 @@ class Report:
 
 def verify(documents: Mapping[str, Json], target: ImplementationUnderTest) -> Iterator[Report]:
     """One report for each case of each document, in order; an exception of the implementation is a mismatch too."""
-    from ._verify_more import JUDGES  # which is built on this module
+    from . import _verify_more, _verify_services  # which are built on this module
 
-    judges = {**_JUDGES, **JUDGES}
+    judges = {**_JUDGES, **_verify_more.JUDGES, **_verify_services.JUDGES}
     for kind in KINDS:
         if kind not in documents:
             continue

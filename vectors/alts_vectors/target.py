@@ -10,6 +10,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from .services_target import (
+    KeyAnswer,
+    MasterRequest,
+    RevocationStep,
+    RotationAnswer,
+    RotationStep,
+    Running,
+    ServicesUnderTest,
+    SignedAnswer,
+)
+
+__all__ = [
+    "CertificateVerdict",
+    "Completion",
+    "EndpointSettings",
+    "EndpointUnderTest",
+    "Failure",
+    "FileVerdict",
+    "ImplementationUnderTest",
+    "KeyAnswer",
+    "MasterRequest",
+    "ModeName",
+    "OpenResult",
+    "ProcessUnderTest",
+    "Randomness",
+    "ResumptionSettings",
+    "RevocationStep",
+    "RoleName",
+    "RotationAnswer",
+    "RotationStep",
+    "Running",
+    "ServicesUnderTest",
+    "SignedAnswer",
+    "StepResult",
+    "TicketParty",
+    "TicketText",
+]
+
 RoleName = Literal["client", "server"]
 ModeName = Literal["full", "client_ticket", "server_ticket"]
 """How a session came about (SPEC 12.1)."""
@@ -209,7 +247,7 @@ class ProcessUnderTest(Protocol):
         """A fresh endpoint of this process."""
 
 
-class ImplementationUnderTest(Protocol):
+class ImplementationUnderTest(ServicesUnderTest, Protocol):
     """The whole of what is verified."""
 
     @property

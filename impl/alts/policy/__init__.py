@@ -1,15 +1,10 @@
 """Policy: the document that people write, its lint, the signed file made of it, and the store of a machine (SPEC 13.2).
 
 `read_document` and `check` take the text; `compile_policy` makes the signed file; `PolicyStore` keeps one in force and
-its `policy` goes into `Trust`. `SignedFileStore` and the envelope serve revocation files too (SPEC 13.3).
+its `policy` goes into `Trust`. The envelope, `SignedFileStore` and `Publisher` serve revocation files too (SPEC 13.3).
 """
 
-from ._compiled import CompiledPolicy, LivePolicy, PolicyStore, compile_policy, open_policy
-from ._document import Finding, PolicyDocument, PolicyDocumentError, WrittenRule, read_document, write_document
-from ._lint import check, lint
-from ._patterns import covers, fresh, intersect, literals_of, realise, shortest_fresh, words
-from ._publisher import Publisher
-from ._signed import (
+from .._signed_file import (
     FileBadSignature,
     FileConflict,
     FileDamaged,
@@ -23,7 +18,12 @@ from ._signed import (
     SignedFileRefused,
     peek,
 )
-from ._store import Freshness, InForce, SignedFileStore
+from .._signed_file_publisher import Publisher
+from .._signed_file_store import Freshness, InForce, SignedFileStore
+from ._compiled import CompiledPolicy, LivePolicy, PolicyStore, compile_policy, open_policy
+from ._document import Finding, PolicyDocument, PolicyDocumentError, WrittenRule, read_document, write_document
+from ._lint import check, lint
+from ._patterns import covers, fresh, intersect, literals_of, realise, shortest_fresh, words
 
 __all__ = [
     "CompiledPolicy",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ConfigurationError
+from .._signed_file import FileDamaged, FileWrongDeployment, Header, Kind, pinned, seal, unseal
+from .._signed_file_store import Freshness, SignedFileStore
 from .._trust import Category, Policy, Rule
 from ._document import MAX_RULES
-from ._signed import FileDamaged, FileWrongDeployment, Header, Kind, pinned, seal, unseal
-from ._store import Freshness, SignedFileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

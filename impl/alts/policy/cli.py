@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .._errors import AltsError, ConfigurationError
+from .._signed_file import HEADER_SIZE, FileDamaged, FileTruncated, Header, Kind, SignedFileRefused, peek
+from .._signed_file_publisher import Publisher
 from ..realm import _files
 from ._compiled import MAX_FILE_SIZE, CompiledPolicy, compile_policy, decode_body, open_policy
 from ._document import PolicyDocument, PolicyDocumentError, read_document
 from ._lint import check, lint
-from ._publisher import Publisher
-from ._signed import HEADER_SIZE, FileDamaged, FileTruncated, Header, Kind, SignedFileRefused, peek
 
 if TYPE_CHECKING:
     from ._document import Finding

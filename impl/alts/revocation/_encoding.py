@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from pyroaring import BitMap64, FrozenBitMap64
 
 from .._errors import UsageError
+from .._signed_file import FileDamaged
 from .._trust import CATEGORY_SHIFT, Category
-from ..policy import FileDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..policy import Header
+    from .._signed_file import Header
 
 MAX_IDS = 1 << 26
 """IDs that one file holds at most: a verified file cannot make a machine use more than about 3 GB while it loads."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..policy import Kind, Publisher, SignedFileStore
-from ..policy._signed import pinned, seal, unseal
+from .._signed_file import Kind, pinned, seal, unseal
+from .._signed_file_publisher import Publisher
+from .._signed_file_store import SignedFileStore
 from ._encoding import collect, count, decode, encode
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from pyroaring import FrozenBitMap64
 
-    from ..policy import Freshness, Header
+    from .._signed_file import Header
+    from .._signed_file_store import Freshness
 
 MAX_FILE_SIZE = 128 << 20
 

@@ -141,8 +141,10 @@ class Issuing:
             PeerViolation: it is no certificate.
         """
         body = require_answer(certificate, decode(KeyRequest, pending.request.key.request), self.name)
-        if body.revocation_id != pending.revocation_id or body.not_after != pending.request.not_after:
-            raise RequestRefused(Status.INTERNAL, "the certificate has another revocation ID or end")
+        asked = pending.request
+        times = asked.not_before, asked.not_after
+        if body.revocation_id != pending.revocation_id or (body.not_before, body.not_after) != times:
+            raise RequestRefused(Status.INTERNAL, "the certificate has another revocation ID or validity")
         digest = hashlib.sha256(certificate).digest()
         tx.execute(
             "UPDATE issued SET certificate = ?, digest = ? WHERE revocation_id = ? AND certificate IS NULL",

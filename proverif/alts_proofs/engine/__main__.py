@@ -8,6 +8,7 @@ Exit codes: 0 all went as it should, whatever came out; 2 usage or a script that
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import threading
@@ -16,13 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from alts_proofs.engine._elaborate import elaborate
-from alts_proofs.engine._errors import EngineError, Unsupported
+from alts_proofs.engine._errors import EngineError, TimeUp, Unsupported
+from alts_proofs.engine._machine import Actor
 from alts_proofs.engine._parser import parse_script
-from alts_proofs.engine._settle import Progress, Verdict, groups, settle
+from alts_proofs.engine._settle import Progress, Verdict, settle
 
 # Derivations and scripts nest deeply.
 _RECURSION = 200_000
 _STACK = 512 << 20
+# Two processes stay within 2 GiB.
+_MEMORY = 960
 
 
 def main() -> int:
@@ -31,16 +35,28 @@ def main() -> int:
     parser.add_argument("script", type=Path)
     parser.add_argument("-lib", "--library", action="append", default=[], type=Path)
     parser.add_argument("--timeout", type=float, default=3600.0, metavar="S")
-    parser.add_argument("--part", default="0/1", metavar="K/N", help="settle every Nth group of queries, from the Kth")
+    parser.add_argument("--memory", type=int, default=_MEMORY, metavar="MB", help="give up above this (%(default)s)")
     parser.add_argument("--progress", action="store_true")
     args = parser.parse_args()
     codes: list[int] = []
+    # Terms and clauses live long and make no cycles: looking for garbage among them again and again costs much.
+    gc.set_threshold(200_000, 50, 100)
     sys.setrecursionlimit(_RECURSION)
     threading.stack_size(_STACK)
     thread = threading.Thread(target=lambda: codes.append(_run(args)))
     thread.start()
     thread.join()
     return codes[0] if codes else 3
+
+
+def _megabytes() -> int:
+    """The most memory that this process had; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most >> 20 if sys.platform == "darwin" else most >> 10
 
 
 def _tell(document: dict[str, Any]) -> None:
@@ -57,16 +73,16 @@ def _run(args: argparse.Namespace) -> int:
     except EngineError as error:
         print(f"alts_proofs.engine: {error}", file=sys.stderr)
         return 2
-    part, parts = (int(number) for number in args.part.split("/"))
     _tell({"queries": [query.text for query in model.queries]})
-    wanted = [index for group in groups(model)[part::parts] for index in group]
 
     def progress(one: Progress) -> None:
+        if _megabytes() > args.memory:
+            raise TimeUp(f"the memory limit of {args.memory} MB was reached")
         if args.progress:
             _tell({"progress": [one.processed, one.kept, one.waiting, round(one.rate)]})
 
     last = start
-    for index, verdict in settle(model, wanted, start + args.timeout, progress):
+    for index, verdict in settle(model, range(len(model.queries)), start + args.timeout, progress):
         now = time.monotonic()
         _tell(_document(index, verdict, now - last))
         last = now
@@ -82,7 +98,27 @@ def _document(index: int, verdict: Verdict, seconds: float) -> dict[str, Any]:
             f"{number}. {line.text}" + (f"  [{line.place}]" if line.place else "")
             for number, line in enumerate(verdict.lines, 1)
         )
+        names = _names(verdict)
+        document["steps"] = [
+            {"source": names[line.source], "target": names[line.target], "message": line.label}
+            | ({"place": str(line.place)} if line.place else {})
+            for line in verdict.lines
+        ]
     return document
+
+
+def _names(verdict: Verdict) -> dict[Actor, str]:
+    """A name for every actor of an attack: its role, and a number if there are several of one role."""
+    roles: dict[str, list[Actor]] = {}
+    for line in verdict.lines:
+        for actor in (line.source, line.target):
+            if actor not in roles.setdefault(actor[0], []):
+                roles[actor[0]].append(actor)
+    return {
+        actor: role if len(actors) == 1 else f"{role} {number}"
+        for role, actors in roles.items()
+        for number, actor in enumerate(actors, 1)
+    }
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 from alts_proofs._errors import EngineFailure
 from alts_proofs._manifest import Script
 from alts_proofs._outcome import Outcome, Result
+from alts_proofs._trace import TraceStep
 
 _POLL = 0.1
 _GRACE = 20.0
@@ -30,15 +31,14 @@ Watcher = Callable[[str, list[int]], None]
 class BuiltIn:
     """Proves with the engine of this package. Needs nothing but Python.
 
-    The queries of a file are shared out among processes, at most one for each core, over all files at once.
+    Every file has a process of its own, and no more run at once than there are cores.
     """
 
     name = "builtin"
 
     def __init__(self, watcher: Watcher | None = None) -> None:
         self.watcher = watcher
-        self._cores = max(1, os.cpu_count() or 1)
-        self._slots = threading.BoundedSemaphore(self._cores)
+        self._slots = threading.BoundedSemaphore(max(1, os.cpu_count() or 1))
 
     @property
     def version(self) -> str | None:
@@ -54,37 +54,15 @@ class BuiltIn:
 
         Raises `EngineFailure` if a worker fails, or if the script has other queries than the expected ones.
         """
-        found: dict[int, Outcome] = {}
-        failures: list[str] = []
-        lock = threading.Lock()
-
-        def work(part: int) -> None:
-            with self._slots:
-                if cancelled.is_set():
-                    return
-                try:
-                    outcomes = self._part(script, part, timeout, cancelled)
-                except EngineFailure as error:
-                    failures.append(str(error))
-                    return
-            with lock:
-                found.update(outcomes)
-
-        threads = [threading.Thread(target=work, args=(part,)) for part in range(self._cores)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise EngineFailure(failures[0])
+        with self._slots:
+            found = {} if cancelled.is_set() else self._work(script, timeout, cancelled)
         late = f"no verdict within {timeout:g} s"
         return tuple(
             found.get(index, Outcome(query, "timeout", reason=late)) for index, query in enumerate(script.queries)
         )
 
-    def _part(self, script: Script, part: int, timeout: float, cancelled: threading.Event) -> dict[int, Outcome]:
+    def _work(self, script: Script, timeout: float, cancelled: threading.Event) -> dict[int, Outcome]:
         command = [sys.executable, "-m", "alts_proofs.engine", "--timeout", str(timeout)]
-        command += ["--part", f"{part}/{self._cores}"]
         command += ["--progress"] if self.watcher is not None else []
         # The package is found where this process found it; scripts lie in the current folder of the worker.
         root = str(Path(__file__).resolve().parents[2])
@@ -159,6 +137,7 @@ def _outcomes(script: Script, lines: list[dict[str, Any]]) -> dict[int, Outcome]
                 document["seconds"],
                 document.get("reason"),
                 document.get("trace"),
+                tuple(TraceStep(**step) for step in document.get("steps", ())),
             )
         else:
             raise EngineFailure("a worker of the built-in engine printed something else")

@@ -8,7 +8,7 @@ declared underivable with ``not`` (the declarations are checked in the end).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from alts_proofs.engine._facts import BLOCKING, TOOK, Origin, RawClause, entails, is_attacker, simplify_neq
@@ -18,12 +18,15 @@ from alts_proofs.engine._terms import (
     Symbol,
     Term,
     app,
+    image,
     match,
+    match_all,
     rename,
     shift,
     substitute,
     unify,
     variables,
+    vars_of,
 )
 from alts_proofs.engine._theory import Theory
 
@@ -49,7 +52,7 @@ class History:
 
 
 class Clause:
-    """A clause over the variables 0, 1, ...; `selected` is the hypothesis to resolve upon, -1 for the conclusion."""
+    """A clause over small variables; `selected` is the hypothesis to resolve upon, -1 for the conclusion."""
 
     __slots__ = (
         "alive",
@@ -100,6 +103,10 @@ class Clause:
                 tuple([_moved(n) for n in self.neqs]),
             )
         return self.moved
+
+    def is_standard(self) -> bool:
+        """Whether the clause makes data or takes it apart."""
+        return self.history.raw is not None and _is_standard(self.history.raw.origin)
 
     def __repr__(self) -> str:
         left = " && ".join(map(repr, (*self.neqs, *self.hypotheses)))
@@ -178,47 +185,48 @@ class Normalizer:
         return self.clauses(raw.conclusion, raw.hypotheses, raw.neqs, {}, History((), (), (), raw))
 
     def clauses(
-        self, conclusion: App, hypotheses: Iterable[App], neqs: Iterable[App], bindings: Bindings, made: History
+        self, conclusion: App, hypotheses: Sequence[App], neqs: Sequence[App], bindings: Bindings, made: History
     ) -> list[Clause]:
-        """The normal clauses of one; `bindings` still apply to `neqs`, and only to them."""
-        facts_given = tuple(hypotheses)
+        """The normal clauses of one under `bindings`, which may be extended."""
         joined: list[tuple[tuple[int, Path], tuple[int, Path]]] = []
-        if sum(fact.sym is TOOK for fact in facts_given) > 1:
-            trial: Bindings = {}
-            if not _join(facts_given, trial, joined):
-                return []
-            if trial:
-                conclusion = _under(conclusion, trial)
-                facts_given = tuple(_under(fact, trial) for fact in facts_given)
-                bindings = {**bindings, **trial}
+        if sum(fact.sym is TOOK for fact in hypotheses) > 1 and not _join(hypotheses, bindings, joined):
+            return []
+        memo: dict[Term, Term] = {}
+        count = [0]
+        end = _app(image(conclusion, bindings, memo, count))
+        facts: dict[App, tuple[int, Path]] = {}
+        for source, hypothesis in enumerate(hypotheses):
+            given = _app(image(hypothesis, bindings, memo, count))
+            for fact, path in parts(given):
+                if fact in facts:
+                    continue
+                term = fact.args[0]
+                if isinstance(term, App):
+                    if term.ground and is_public(term) and about_attacker(fact.sym):
+                        continue
+                    if fact.sym in self.secrets and self._is_secret(fact):
+                        return []
+                    if self.equational and not self.theory.is_normal(fact):
+                        return []
+                facts[fact] = (source, path)
         constraints: dict[App, None] = {}
         for constraint in neqs:
             simple = simplify_neq(constraint, bindings)
             if simple is False:
                 return []
-            if not isinstance(simple, bool):
-                constraints[simple] = None
-        facts: dict[App, tuple[int, Path]] = {}
-        for source, hypothesis in enumerate(facts_given):
-            for fact, path in parts(hypothesis):
-                if fact in facts:
-                    continue
-                term = fact.args[0]
-                if isinstance(term, App):
-                    if is_public(term) and about_attacker(fact.sym):
-                        continue
-                    if self._is_secret(fact):
-                        return []
-                    if self.equational and not self.theory.is_normal(fact):
-                        return []
-                facts[fact] = (source, path)
-        if self.exponents and not self.theory.is_coherent((*facts, conclusion)):
+            if isinstance(simple, bool) or any(v >= 0 and v not in memo for v in vars_of(simple)):
+                # A variable that occurs nowhere else has values enough.
+                continue
+            renamed = simplify_neq(_app(rename(simple, lambda v: v if v < 0 else memo[v])), {})
+            if not isinstance(renamed, bool):
+                constraints[renamed] = None
+        if self.exponents and not self.theory.is_coherent((*facts, end)):
             return []
         found: list[Clause] = []
-        for end, path in parts(conclusion):
-            if end in facts or (self.equational and not self.theory.is_normal(end)):
+        for one, path in parts(end):
+            if one in facts or (self.equational and not self.theory.is_normal(one)):
                 continue
-            found.append(self._finish(end, path, facts, constraints, made, tuple(joined)))
+            found.append(self._finish(one, path, facts, constraints, made, tuple(joined)))
         return found
 
     def _is_secret(self, fact: App) -> bool:
@@ -233,46 +241,25 @@ class Normalizer:
         made: History,
         joined: tuple[tuple[tuple[int, Path], tuple[int, Path]], ...],
     ) -> Clause:
-        used: set[int] = set()
-        variables(conclusion, used)
-        in_conclusion = frozenset(used)
-        for fact in facts:
-            if not is_free(fact):
-                variables(fact, used)
-        kept = [fact for fact in facts if not is_free(fact) or fact.args[0] in used]
+        free = [fact for fact in facts if is_free(fact)]
+        kept = list(facts)
+        if free:
+            held: set[int] = set(vars_of(conclusion))
+            for fact in facts:
+                if not is_free(fact):
+                    held |= vars_of(fact)
+            kept = [fact for fact in facts if not is_free(fact) or fact.args[0] in held]
         merged = joined
         if any(fact.sym in BLOCKING for fact in kept):
-            kept, pairs = _without_redundant(in_conclusion, kept, constraints)
+            kept, pairs = _without_redundant(vars_of(conclusion), kept, constraints)
             merged = (*joined, *((facts[fact], facts[other]) for fact, other in pairs))
-        numbers: dict[int, int] = {}
-
-        def number(variable: int) -> Term:
-            found = numbers.get(variable)
-            if found is None:
-                found = numbers[variable] = len(numbers)
-            return found
-
-        def renamed(fact: App) -> App:
-            new = rename(fact, number)
-            assert isinstance(new, App)
-            return new
-
-        conclusion = renamed(conclusion)
-        hypotheses = tuple([renamed(fact) for fact in kept])
-        neqs: list[App] = []
-        for constraint in constraints:
-            mine: set[int] = set()
-            variables(constraint, mine)
-            # A variable that occurs nowhere else has values enough.
-            if all(v < 0 or v in numbers for v in mine):
-                new = rename(constraint, lambda v: v if v < 0 else numbers[v])
-                assert isinstance(new, App)
-                simple = simplify_neq(new, {})
-                if not isinstance(simple, bool):
-                    neqs.append(simple)
+        neqs: tuple[App, ...] = ()
+        if constraints:
+            used = vars_of(conclusion).union(*map(vars_of, kept))
+            neqs = tuple(c for c in constraints if all(v < 0 or v in used for v in vars_of(c)))
         sources = tuple([facts[fact] for fact in kept])
         history = History(sources, path, merged, made.raw, made.first, made.second, made.index)
-        return Clause(conclusion, hypotheses, tuple(neqs), history)
+        return Clause(conclusion, tuple(kept), neqs, history)
 
 
 def one_value_each(facts: Iterable[App], bindings: Bindings | None = None) -> bool:
@@ -307,10 +294,9 @@ def _join(facts: Sequence[App], bindings: Bindings, joined: list[tuple[tuple[int
     return True
 
 
-def _under(fact: App, bindings: Bindings) -> App:
-    made = substitute(fact, bindings)
-    assert isinstance(made, App)
-    return made
+def _app(term: Term) -> App:
+    assert isinstance(term, App)
+    return term
 
 
 def _is_standard(origin: Origin) -> bool:
@@ -331,9 +317,7 @@ def _without_redundant(
         variables(constraint, fixed)
     own: list[set[int]] = []
     for fact in facts:
-        mine: set[int] = set()
-        variables(fact, mine)
-        own.append(mine - fixed)
+        own.append(set(vars_of(fact) - fixed))
     alive = set(range(len(facts)))
     for start in range(len(facts)):
         if start not in alive:
@@ -354,9 +338,7 @@ def _without_redundant(
             continue
         bindings: Bindings = {}
         for i in group:
-            mine = set()
-            variables(facts[i], mine)
-            for v in mine - reach:
+            for v in vars_of(facts[i]) - reach:
                 bindings[v] = v
         wanted = sorted((facts[i] for i in group), key=_by_size, reverse=True)
         if _all_match(wanted, 0, others, bindings, pairs):
@@ -390,39 +372,43 @@ def subsumes(general: Clause, special: Clause) -> bool:
     """
     if general.bits & ~special.bits or general.size > special.size or len(general.core) > len(special.core):
         return False
-    bindings: Bindings = {}
-    if not match(general.conclusion, special.conclusion, bindings, []):
-        return False
+    bindings: dict[Term, Term] = {}
+    return match_all(general.conclusion, special.conclusion, bindings, []) and match_rest(general, special, bindings)
+
+
+def match_rest(general: Clause, special: Clause, bindings: dict[Term, Term]) -> bool:
+    """`subsumes` for clauses that passed the quick comparisons, when `bindings` match the conclusions."""
     return _match_core(general, special, 0, 0, bindings)
 
 
-def _match_core(general: Clause, special: Clause, position: int, used: int, bindings: Bindings) -> bool:
+def _match_core(general: Clause, special: Clause, position: int, used: int, bindings: dict[Term, Term]) -> bool:
     core = general.core
     if position == len(core):
-        return _match_rest(general, special, bindings)
+        return _match_free(general, special, bindings)
     fact = core[position]
     sym, bits, size = fact.sym, fact.bits, fact.size
     for i, other in enumerate(special.core):
-        if used >> i & 1 or other.sym is not sym or bits & ~other.bits or size > other.size:
+        if size > other.size:
+            break
+        if other.sym is not sym or bits & ~other.bits or used >> i & 1:
             continue
-        trail: list[int] = []
-        if match(fact, other, bindings, trail) and _match_core(general, special, position + 1, used | 1 << i, bindings):
+        trail: list[Term] = []
+        if match_all(fact, other, bindings, trail) and _match_core(
+            general, special, position + 1, used | 1 << i, bindings
+        ):
             return True
         for v in trail:
             del bindings[v]
     return False
 
 
-def _match_rest(general: Clause, special: Clause, bindings: Bindings) -> bool:
+def _match_free(general: Clause, special: Clause, bindings: Mapping[Term, Term]) -> bool:
     for fact in general.free:
         variable = fact.args[0]
-        assert isinstance(variable, int)
         if not has(special.hypotheses, fact.sym, bindings.get(variable, variable)):
             return False
     for constraint in general.neqs:
-        new = rename(constraint, lambda v: v if v < 0 else bindings.get(v, v))
-        assert isinstance(new, App)
-        simple = simplify_neq(new, {})
+        simple = simplify_neq(_app(rename(constraint, lambda v: v if v < 0 else bindings.get(v, v))), {})
         if simple is True:
             continue
         if isinstance(simple, bool) or not entails(special.neqs, simple):

@@ -274,3 +274,5 @@ class Model:
     parameters: dict[Symbol, tuple[str, ...]] = field(default_factory=dict)
     """Of every name and occurrence, what its arguments are: ``!`` for a session, else the name of an input variable."""
     tuples: set[int] = field(default_factory=set)
+    roles: dict[int, str] = field(default_factory=dict)
+    """The name of the process macro of which a node, given by its `id`, is the beginning."""

@@ -418,8 +418,7 @@ class _Elaborator:
     def _run(
         self, name: str, args: tuple[ast.Term, ...], place: Place, scope: Scope, params: tuple[str, ...]
     ) -> core.Node:
-        macro = scope.get(name)
-        if not isinstance(macro, Macro):
+        if not isinstance(macro := scope.get(name), Macro):
             raise ScriptError(f"process {name} is not declared", place)
         parameters = macro.declared.parameters
         if len(parameters) != len(args):
@@ -435,6 +434,7 @@ class _Elaborator:
         body = self._process(macro.declared.body, inner, params)
         for variable, value in reversed(bound):
             body = core.LetIn(core.Take(variable), value, body, core.NIL, place)
+        self.model.roles[id(body)] = name
         return body
 
 

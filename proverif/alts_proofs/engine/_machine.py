@@ -19,12 +19,23 @@ Env = Mapping[core.Variable, App]
 Sessions = tuple[App, ...]
 
 
+Actor = tuple[str, Sessions]
+"""The role of a process, or the attacker, and the sessions that it runs in."""
+ATTACKER: Actor = ("attacker", ())
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the story: a step of the attacker, or of a process at a place of the script."""
+    """One line of the story: a step of the attacker, or of a process at a place of the script.
+
+    `source` does something: `label` is what it sends to `target`, or what it does if that is itself.
+    """
 
     text: str
+    label: str
     place: Place | None = None
+    source: Actor = ATTACKER
+    target: Actor = ATTACKER
 
 
 @dataclass(slots=True)
@@ -40,6 +51,17 @@ class Machine:
     sent: set[tuple[App, App, int]] = field(default_factory=set)
     """Channel, message and phase of what was sent."""
     story: list[Line] = field(default_factory=list)
+
+    def does(self, what: str, place: Place, actor: Actor) -> None:
+        """Tells what a process does by itself."""
+        text = what if what.startswith("event ") else f"a process {what}"
+        self.story.append(Line(text, what, place, actor, actor))
+
+    def sends(self, message: App, channel: App, then: str, place: Place, source: Actor, target: Actor) -> None:
+        """Tells of a message."""
+        who = "the attacker" if source is ATTACKER else "a process"
+        text = f"{who} sends {tell(message)} on {tell(channel)}; {then}"
+        self.story.append(Line(text, tell(message), place, source, target))
 
     # The attacker.
 
@@ -70,7 +92,8 @@ class Machine:
         result = self.apply(sym, args)
         if result is not None and self.learn(result):
             shown = ", ".join("fail" if arg is None else tell(arg) for arg in args)
-            self.story.append(Line(f"the attacker computes {sym.label}({shown}) = {tell(result)}"))
+            done = f"computes {sym.label}({shown}) = {tell(result)}"
+            self.story.append(Line(f"the attacker {done}", done))
         return result
 
     # Evaluation.

@@ -12,7 +12,8 @@ from alts_proofs.engine._clauses import Clause
 from alts_proofs.engine._derive import Derivation, NoDerivation, Use
 from alts_proofs.engine._facts import INJ_BEGIN
 from alts_proofs.engine._judge import Failure, count_variables
-from alts_proofs.engine._machine import Env, Line, Machine, Sessions, tell
+from alts_proofs.engine._machine import ATTACKER, Actor, Env, Line, Machine, Sessions, tell
+from alts_proofs.engine._paths import Paths
 from alts_proofs.engine._shown import concrete, contradicts, contradicts_injectivity, ending
 from alts_proofs.engine._terms import TRUE, App, Term, app, unify
 
@@ -49,22 +50,7 @@ class Replayer:
 
     def __init__(self, model: core.Model) -> None:
         self.model = model
-        self.parents: dict[int, core.Node | None] = {}
-        self._register(model.process, None)
-
-    def _register(self, node: core.Node, parent: core.Node | None) -> None:
-        if isinstance(node, core.Nil):
-            return
-        self.parents[id(node)] = parent
-        for child in _children(node):
-            self._register(child, node)
-
-    def path(self, node: core.Node) -> list[core.Node]:
-        """The points from the root to `node`."""
-        found = [node]
-        while (parent := self.parents[id(found[-1])]) is not None:
-            found.append(parent)
-        return found[::-1]
+        self.paths = Paths(model)
 
     def attack(self, query: core.Query, failure: Failure) -> Attack | str:
         """A run that contradicts `query`, with sessions as the derivation has them or merged, or why none was found."""
@@ -102,9 +88,11 @@ class Replayer:
             run.perform()
             if len(instances) == 1:
                 if contradicts(query, self.model, run.machine, instances[0]):
-                    return Attack((*run.machine.story, Line(ending(query, self.model, instances[0]))))
+                    end = ending(query, self.model, instances[0])
+                    return Attack((*run.machine.story, Line(end, end)))
             elif contradicts_injectivity(query, self.model, run.machine, instances[0], instances[1]):
-                return Attack((*run.machine.story, Line("two executions of the event in front, one of that behind")))
+                end = "two executions of the event in front, one of that behind"
+                return Attack((*run.machine.story, Line(end, end)))
             reason = reason or run.obstacle()
             # Where one session was to take two messages, the other one may do for both.
             waiting += [{**chosen, key: value} for key, value in run.conflicts if key not in chosen]
@@ -122,21 +110,11 @@ class Replayer:
         raise NoDerivation("it does not fit together")
 
 
-def _children(node: core.Node) -> tuple[core.Node, ...]:
-    match node:
-        case core.Par(parts):
-            return parts
-        case core.LetIn(_, _, body, other) | core.Test(_, body, other) | core.Get(_, _, _, body, other):
-            return (body, other)
-        case core.Nil():
-            return ()
-    return (node.body,)
-
-
 class _Run:
     """One run: threads that follow their paths, and the attacker's computations, as far as they go."""
 
     def __init__(self, replayer: Replayer, uses: list[Use], chosen: dict[_Key, App]) -> None:
+        self.role = replayer.paths.role
         self.chosen = chosen
         """What certain points must take; threads that want something else there end."""
         self.conflicts: list[tuple[_Key, App]] = []
@@ -159,7 +137,7 @@ class _Run:
                 key = (id(use.origin.node), tuple(values))
                 if key not in seen:
                     seen.add(key)
-                    self.threads.append(_Thread(replayer.path(use.origin.node), list(values)))
+                    self.threads.append(_Thread(replayer.paths.path(use.origin.node), list(values)))
             elif use.origin.kind in ("apply", "public"):
                 self.steps.append(use)
 
@@ -168,7 +146,7 @@ class _Run:
         for phase in range(self.model.phases + 1):
             self.machine.phase = phase
             if phase:
-                self.machine.story.append(Line(f"phase {phase} begins"))
+                self.machine.story.append(Line(f"phase {phase} begins", f"phase {phase} begins"))
             moved = True
             while moved:
                 moved = False
@@ -179,6 +157,9 @@ class _Run:
                         moved = True
                 if not moved and self.model.passive:
                     moved = self._overhear()
+
+    def _actor(self, node: core.Node, sessions: Sessions) -> Actor:
+        return (self.role(node), sessions)
 
     def obstacle(self) -> str:
         """Why the run did not come to its end."""
@@ -302,7 +283,7 @@ class _Run:
                 self.after[key] = (0, env, sessions)
             case core.New(name, variable):
                 fresh = app(name, sessions)
-                machine.story.append(Line(f"a process makes the name {tell(fresh)}", node.place))
+                machine.does(f"makes the name {tell(fresh)}", node.place, self._actor(node, sessions))
                 self.after[key] = (0, {**env, variable: fresh}, sessions)
             case core.LetIn(pattern, value_of, body, other):
                 value = machine.evaluate(value_of, env, sessions)
@@ -326,7 +307,7 @@ class _Run:
                     return
                 made = app(event, tuple(value for value in values if value is not None))
                 machine.events.append((made, (occurrence, sessions)))
-                machine.story.append(Line(f"event {tell(made)}", node.place))
+                machine.does(f"event {tell(made)}", node.place, self._actor(node, sessions))
                 self.after[key] = (0, env, sessions)
             case core.Insert(table, args):
                 values = [machine.evaluate(arg, env, sessions) for arg in args]
@@ -335,7 +316,7 @@ class _Run:
                     return
                 entry = app(table, tuple(value for value in values if value is not None))
                 machine.rows.add(entry)
-                machine.story.append(Line(f"a process inserts {tell(entry)}", node.place))
+                machine.does(f"inserts {tell(entry)}", node.place, self._actor(node, sessions))
                 self.after[key] = (0, env, sessions)
             case core.Get():
                 self._get(thread, node, key)
@@ -373,7 +354,7 @@ class _Run:
         if inner is None:
             thread.dead = f"the row does not match at {node.place}"
             return
-        self.machine.story.append(Line(f"a process gets {tell(entry)}", node.place))
+        self.machine.does(f"gets {tell(entry)}", node.place, self._actor(node, sessions))
         self.received[key] = entry
         self.after[key] = (id(node.body), inner, sessions)
 
@@ -386,9 +367,8 @@ class _Run:
             return
         if self.machine.can_make(channel):
             self.machine.sent.add((channel, message, self.machine.phase))
-            self.machine.story.append(
-                Line(f"a process sends {tell(message)} on {tell(channel)}; the attacker has it", node.place)
-            )
+            source = self._actor(node, sessions)
+            self.machine.sends(message, channel, "the attacker has it", node.place, source, ATTACKER)
             self.machine.learn(message)
             self.after[key] = (0, env, sessions)
         # Else it waits for a process that takes it: see `_input`.
@@ -403,11 +383,10 @@ class _Run:
         message = thread.values[thread.taken]
         assert isinstance(message, App)
         if not machine.model.passive and machine.can_make(channel) and machine.can_make(message):
-            machine.story.append(
-                Line(f"the attacker sends {tell(message)} on {tell(channel)}; a process takes it", node.place)
-            )
+            target = self._actor(node, sessions)
+            machine.sends(message, channel, "a process takes it", node.place, ATTACKER, target)
             machine.sent.add((channel, message, machine.phase))
-        elif not self._hand_over(channel, message, node):
+        elif not self._hand_over(channel, message, node, sessions):
             return
         self.received[key] = message
         inner = machine.match(node.pattern, message, env, sessions)
@@ -416,7 +395,7 @@ class _Run:
             return
         self.after[key] = (id(node.body), inner, sessions)
 
-    def _hand_over(self, channel: App, message: App, node: core.In) -> bool:
+    def _hand_over(self, channel: App, message: App, node: core.In, taker: Sessions) -> bool:
         """Lets a process that waits to send `message` do so."""
         machine = self.machine
         for other in self.threads:
@@ -431,8 +410,8 @@ class _Run:
                 continue
             if machine.evaluate(sender.message, env, sessions) is not message:
                 continue
-            machine.story.append(Line(f"a process sends {tell(message)} on {tell(channel)}", sender.place))
-            machine.story.append(Line("another takes it", node.place))
+            source, target = self._actor(sender, sessions), self._actor(node, taker)
+            self.machine.sends(message, channel, f"another takes it [{node.place}]", sender.place, source, target)
             machine.sent.add((channel, message, machine.phase))
             self.after[key] = (0, env, sessions)
             if machine.can_make(channel):

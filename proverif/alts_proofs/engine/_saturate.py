@@ -3,74 +3,28 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
-from alts_proofs.engine._clauses import Clause, History, Normalizer, subsumes
-from alts_proofs.engine._facts import INJ_END, RawClause
+from alts_proofs.engine._clauses import Clause, History, Normalizer, match_rest, subsumes
+from alts_proofs.engine._facts import RawClause
+from alts_proofs.engine._index import Index
 from alts_proofs.engine._selection import Selection
-from alts_proofs.engine._terms import App, Bindings, Symbol, substitute, unify
+from alts_proofs.engine._terms import App, Bindings, Term, match_all, unify
 
 Tick = Callable[[int, int, int], None]
 """Called with the clauses that were processed, those kept and those waiting; raises `TimeUp` to stop."""
 
-_Key = tuple[Symbol, Symbol | None]
+_REMEMBERED = 500_000
 
 
-def _key(fact: App) -> _Key:
-    # The message of mess(channel, message); of all other facts the first argument.
-    telling = fact.args[1] if fact.sym.arity == 2 and fact.sym is not INJ_END else fact.args[0] if fact.args else None
-    return (fact.sym, telling.sym if isinstance(telling, App) else None)
+class Family:
+    """Clauses with the same conclusion."""
 
+    __slots__ = ("clauses", "conclusion")
 
-class _Index:
-    """Clauses by predicate and the outermost symbol of the most telling argument of one of their facts."""
-
-    def __init__(self) -> None:
-        self.buckets: dict[Symbol, dict[Symbol | None, list[Clause]]] = {}
-
-    def add(self, fact: App, clause: Clause) -> None:
-        """Files `clause` under `fact`."""
-        sym, top = _key(fact)
-        self.buckets.setdefault(sym, {}).setdefault(top, []).append(clause)
-
-    def remove(self, fact: App, clause: Clause) -> None:
-        """Takes it out again."""
-        sym, top = _key(fact)
-        self.buckets[sym][top].remove(clause)
-
-    def unifiable(self, fact: App) -> Iterator[list[Clause]]:
-        """Buckets in which facts may unify with `fact`."""
-        sym, top = _key(fact)
-        buckets = self.buckets.get(sym)
-        if buckets is None:
-            return
-        if top is None:
-            yield from list(buckets.values())
-            return
-        for one in (top, None):
-            bucket = buckets.get(one)
-            if bucket:
-                yield bucket
-
-    def general(self, fact: App) -> Iterator[list[Clause]]:
-        """Buckets in which facts may be more general than `fact`."""
-        sym, top = _key(fact)
-        buckets = self.buckets.get(sym)
-        if buckets is not None:
-            for one in {top, None}:
-                bucket = buckets.get(one)
-                if bucket:
-                    yield bucket
-
-    def special(self, fact: App) -> Iterator[list[Clause]]:
-        """Buckets in which facts may be more special than `fact`."""
-        sym, top = _key(fact)
-        buckets = self.buckets.get(sym)
-        if buckets is not None:
-            if top is None:
-                yield from list(buckets.values())
-            elif top in buckets:
-                yield buckets[top]
+    def __init__(self, conclusion: App) -> None:
+        self.conclusion = conclusion
+        self.clauses: list[Clause] = []
 
 
 class Prover:
@@ -81,9 +35,11 @@ class Prover:
         self.selection = selection
         self.tick = tick
         self.waiting: list[tuple[int, int, Clause]] = []
-        self.known = _Index()
-        self.by_conclusion = _Index()
-        self.by_hypothesis = _Index()
+        self.unlike: set[tuple[App, App]] = set()
+        self.families: dict[App, Family] = {}
+        self.known: Index[Family] = Index()
+        self.by_conclusion: Index[Clause] = Index()
+        self.by_hypothesis: Index[Clause] = Index()
         self.kept = 0
         self.done = 0
         self.number = 0
@@ -93,21 +49,55 @@ class Prover:
     def _insert(self, clause: Clause) -> None:
         """Adds a clause unless one says as much; takes out those that say no more."""
         conclusion = clause.conclusion
+        bits, size, count = clause.bits, clause.size, len(clause.core)
+        absent = ~bits
         for bucket in self.known.general(conclusion):
-            for other in bucket:
-                if subsumes(other, clause):
-                    return
+            for family in bucket:
+                bindings: dict[Term, Term] | None = None
+                for other in family.clauses:
+                    if other.bits & absent or other.size > size or len(other.core) > count:
+                        continue
+                    if bindings is None and (bindings := self._matched(family.conclusion, conclusion)) is None:
+                        break
+                    if match_rest(other, clause, dict(bindings)):
+                        return
         for bucket in self.known.special(conclusion):
-            beaten = [other for other in bucket if subsumes(clause, other)]
-            for other in beaten:
-                other.alive = False
-                bucket.remove(other)
-                if other.number < 0:
-                    self._forget(other)
+            for family in bucket:
+                bindings = None
+                beaten: list[Clause] = []
+                for other in family.clauses:
+                    if bits & ~other.bits or size > other.size or count > len(other.core):
+                        continue
+                    if bindings is None and (bindings := self._matched(conclusion, family.conclusion)) is None:
+                        break
+                    if match_rest(clause, other, dict(bindings)):
+                        beaten.append(other)
+                for other in beaten:
+                    other.alive = False
+                    family.clauses.remove(other)
+                    if other.number < 0:
+                        self._forget(other)
         self.number += 1
         clause.number = self.number
-        self.known.add(conclusion, clause)
+        # Nothing else has hypotheses attacker(f(...)) for data f, nor would anything be left of them.
+        if not clause.is_standard():
+            if conclusion not in self.families:
+                self.families[conclusion] = Family(conclusion)
+                self.known.add(conclusion, self.families[conclusion])
+            self.families[conclusion].clauses.append(clause)
         heapq.heappush(self.waiting, (self._priority(clause), self.number, clause))
+
+    def _matched(self, general: App, special: App) -> dict[Term, Term] | None:
+        """The bindings that make `special` of `general`, if there are any."""
+        pair = (general, special)
+        if pair in self.unlike:
+            return None
+        bindings: dict[Term, Term] = {}
+        if match_all(general, special, bindings, []):
+            return bindings
+        if len(self.unlike) < _REMEMBERED:
+            self.unlike.add(pair)
+        return None
 
     def _forget(self, clause: Clause) -> None:
         self.kept -= 1
@@ -155,7 +145,7 @@ class Prover:
 
     def solved(self) -> list[Clause]:
         """The clauses with the conclusion selected."""
-        return [c for buckets in self.by_conclusion.buckets.values() for bucket in buckets.values() for c in bucket]
+        return [clause for bucket in self.by_conclusion.buckets.values() for clause in bucket]
 
     # Goals.
 
@@ -208,16 +198,9 @@ def resolve(normalizer: Normalizer, first: Clause, second: Clause, index: int) -
     if not unify(first.conclusion, hypotheses[index], bindings):
         return []
 
-    def done(fact: App) -> App:
-        new = substitute(fact, bindings)
-        assert isinstance(new, App)
-        return new
-
-    left = [done(fact) for fact in first.hypotheses]
-    left += [done(fact) for i, fact in enumerate(hypotheses) if i != index]
     return normalizer.clauses(
-        done(conclusion),
-        left,
+        conclusion,
+        (*first.hypotheses, *hypotheses[:index], *hypotheses[index + 1 :]),
         (*first.neqs, *neqs),
         bindings,
         History((), (), (), None, first, second, index),

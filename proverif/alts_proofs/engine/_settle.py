@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,14 +42,11 @@ class Progress:
     rate: float
 
 
-def groups(model: core.Model) -> list[list[int]]:
-    """The queries, by index, that one saturation can serve; those that are unsupported in one group of their own."""
+def groups(model: core.Model, indices: Iterable[int]) -> list[list[int]]:
+    """The queries of `indices` that watch the same events behind ``==>``."""
     found: dict[object, list[int]] = {}
-    for index, query in enumerate(model.queries):
-        key: object = None
-        if query.unsupported is None:
-            key = frozenset(watch([query]).begins.items())
-        found.setdefault(key, []).append(index)
+    for index in indices:
+        found.setdefault(frozenset(watch([model.queries[index]]).begins.items()), []).append(index)
     return list(found.values())
 
 
@@ -60,25 +57,45 @@ def settle(
     progress: Callable[[Progress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[int, Verdict]]:
-    """A verdict for each query of `indices`, as they come. What is not settled at `deadline` is a timeout."""
-    wanted = list(indices)
-    for index in wanted:
+    """A verdict for each query of `indices`, as they come. What is not settled at `deadline` is a timeout.
+
+    One saturation serves all queries: an event that a query does not speak of is one more thing that is known to have
+    happened. When that takes more than half of the time, the rest is for queries that watch different events apart.
+    """
+    left: list[int] = []
+    for index in indices:
         reason = model.queries[index].unsupported
-        if reason is not None:
+        if reason is None:
+            left.append(index)
+        else:
             yield index, Verdict("unsupported", reason)
-    for group in groups(model):
-        mine = [index for index in group if index in wanted and model.queries[index].unsupported is None]
-        if not mine:
-            continue
-        settled: set[int] = set()
-        try:
-            for index, verdict in _group(model, mine, deadline, progress, clock):
-                settled.add(index)
-                yield index, verdict
-        except TimeUp as error:
-            for index in mine:
-                if index not in settled:
-                    yield index, Verdict("timeout", str(error))
+    apart = groups(model, left)
+    if len(apart) > 1:
+        now = clock()
+        yield from _settle(model, left, now + (deadline - now) / 2, progress, clock)
+        apart = groups(model, left)
+    for group in apart:
+        mine = list(group)
+        reason = yield from _settle(model, mine, deadline, progress, clock)
+        for index in mine:
+            yield index, Verdict("timeout", reason)
+
+
+def _settle(
+    model: core.Model,
+    left: list[int],
+    deadline: float,
+    progress: Callable[[Progress], None],
+    clock: Callable[[], float],
+) -> Generator[tuple[int, Verdict], None, str]:
+    """Takes out of `left` what could be settled in time; gives the reason why something could not."""
+    try:
+        for index, verdict in _group(model, tuple(left), deadline, progress, clock):
+            left.remove(index)
+            yield index, verdict
+    except TimeUp as error:
+        return str(error)
+    return ""
 
 
 def _ticker(
@@ -90,7 +107,7 @@ def _ticker(
         now = clock()
         if now > deadline:
             raise TimeUp("the time limit was reached")
-        if processed % 100 == 0:
+        if processed % 100 == 1:
             progress(Progress(processed, kept, waiting, processed / max(now - start, 1e-9)))
 
     return tick
@@ -112,7 +129,7 @@ def _facts(atom: core.Atom, model: core.Model) -> list[App]:
 
 def _group(
     model: core.Model,
-    indices: list[int],
+    indices: tuple[int, ...],
     deadline: float,
     progress: Callable[[Progress], None],
     clock: Callable[[], float],

@@ -34,7 +34,7 @@ class Symbol:
 class App:
     """A symbol applied to terms. Make them with `app`."""
 
-    __slots__ = ("args", "bits", "ground", "shifted", "size", "sym")
+    __slots__ = ("args", "bits", "found", "ground", "shifted", "size", "sym")
 
     sym: Symbol
     args: tuple[Term, ...]
@@ -42,6 +42,8 @@ class App:
     ground: bool
     size: int
     shifted: App | None
+    found: frozenset[int] | None
+    """The variables, once somebody asked."""
 
     def __repr__(self) -> str:
         return show(self)
@@ -52,6 +54,9 @@ Bindings = dict[int, Term]
 
 _TABLE: dict[tuple[Symbol, tuple[Term, ...]], App] = {}
 SHIFT = 1 << 16
+_NONE: frozenset[int] = frozenset()
+# Terms of this size and more are worth remembering when they are met a second time.
+_LARGE = 5
 
 
 def app(sym: Symbol, args: tuple[Term, ...] = ()) -> App:
@@ -73,6 +78,7 @@ def app(sym: Symbol, args: tuple[Term, ...] = ()) -> App:
             size += arg.size
     made.bits, made.ground, made.size = bits, ground, size
     made.shifted = made if ground else None
+    made.found = _NONE if ground else None
     _TABLE[key] = made
     return made
 
@@ -86,8 +92,49 @@ def substitute(term: Term, bindings: Mapping[int, Term]) -> Term:
         term = bound
     if term.ground:
         return term
-    args = tuple([a if isinstance(a, App) and a.ground else substitute(a, bindings) for a in term.args])
-    return term if args == term.args else app(term.sym, args)
+    return _substitute(term, bindings, {})
+
+
+def _substitute(term: App, bindings: Mapping[int, Term], memo: dict[App, App]) -> App:
+    args: list[Term] = []
+    for arg in term.args:
+        while isinstance(arg, int):
+            bound = bindings.get(arg)
+            if bound is None:
+                break
+            arg = bound
+        if isinstance(arg, App) and not arg.ground:
+            arg = memo.get(arg) or _substitute(arg, bindings, memo)
+        args.append(arg)
+    made = memo[term] = app(term.sym, tuple(args))
+    return made
+
+
+def image(term: Term, bindings: Mapping[int, Term], memo: dict[Term, Term], count: list[int]) -> Term:
+    """`term` with bindings applied to the end and what is left open numbered anew.
+
+    `memo` and the one number of `count`, the next variable, belong to one numbering of several terms.
+    """
+    made = memo.get(term)
+    if made is not None:
+        return made
+    if isinstance(term, int):
+        bound = bindings.get(term)
+        if bound is None:
+            made = count[0]
+            count[0] = made + 1
+        else:
+            made = image(bound, bindings, memo, count)
+    elif term.ground:
+        return term
+    else:
+        args: list[Term] = []
+        for arg in term.args:
+            one = memo.get(arg)
+            args.append(image(arg, bindings, memo, count) if one is None else one)
+        made = app(term.sym, tuple(args))
+    memo[term] = made
+    return made
 
 
 def shift(term: Term) -> Term:
@@ -101,19 +148,43 @@ def shift(term: Term) -> Term:
     return made
 
 
-def occurs(variable: int, term: Term, bindings: Mapping[int, Term]) -> bool:
+def vars_of(term: App) -> frozenset[int]:
+    """The variables of `term`, remembered."""
+    found = term.found
+    if found is None:
+        mine: set[int] = set()
+        for arg in term.args:
+            if isinstance(arg, int):
+                mine.add(arg)
+            elif not arg.ground:
+                mine |= arg.found or vars_of(arg)
+        found = term.found = frozenset(mine)
+    return found
+
+
+def occurs(variable: int, term: App, bindings: Mapping[int, Term]) -> bool:
     """Whether `variable` occurs in `term` under `bindings`."""
-    stack = [term]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, int):
-            if one == variable:
+    reached = vars_of(term)
+    if variable in reached:
+        return True
+    seen = set(reached)
+    waiting = list(reached)
+    while waiting:
+        bound = bindings.get(waiting.pop())
+        if bound is None:
+            continue
+        if isinstance(bound, int):
+            if bound == variable:
                 return True
-            bound = bindings.get(one)
-            if bound is not None:
-                stack.append(bound)
-        elif not one.ground:
-            stack.extend(one.args)
+            if bound not in seen:
+                seen.add(bound)
+                waiting.append(bound)
+        elif not bound.ground:
+            further = vars_of(bound)
+            if variable in further:
+                return True
+            waiting += further - seen
+            seen |= further
     return False
 
 
@@ -122,43 +193,51 @@ def unify(left: Term, right: Term, bindings: Bindings) -> bool:
 
     Negative variables are bound in preference to others.
     """
-    stack = [(left, right)]
-    pop = stack.pop
     get = bindings.get
-    while stack:
-        a, b = pop()
-        while isinstance(a, int):
-            bound = get(a)
-            if bound is None:
-                break
-            a = bound
-        while isinstance(b, int):
-            bound = get(b)
-            if bound is None:
-                break
-            b = bound
-        if a is b:
-            continue
-        if isinstance(a, int):
-            if isinstance(b, int):
-                if a == b:
-                    continue
-                if b < 0 <= a:
-                    bindings[b] = a
+    waiting: list[tuple[tuple[Term, ...], tuple[Term, ...]]] = [((left,), (right,))]
+    met: set[tuple[App, App]] = set()
+    while waiting:
+        ones, others = waiting.pop()
+        for a, b in zip(ones, others, strict=False):
+            if a is b:
+                continue
+            while isinstance(a, int):
+                bound = get(a)
+                if bound is None:
+                    break
+                a = bound
+            while isinstance(b, int):
+                bound = get(b)
+                if bound is None:
+                    break
+                b = bound
+            if a is b:
+                continue
+            if isinstance(a, int):
+                if isinstance(b, int):
+                    if a == b:
+                        continue
+                    if b < 0 <= a:
+                        bindings[b] = a
+                    else:
+                        bindings[a] = b
                 else:
+                    if not b.ground and occurs(a, b, bindings):
+                        return False
                     bindings[a] = b
-            else:
-                if not b.ground and occurs(a, b, bindings):
+            elif isinstance(b, int):
+                if not a.ground and occurs(b, a, bindings):
                     return False
-                bindings[a] = b
-        elif isinstance(b, int):
-            if not a.ground and occurs(b, a, bindings):
-                return False
-            bindings[b] = a
-        else:
-            if a.sym is not b.sym or (a.ground and b.ground):
-                return False
-            stack.extend(zip(a.args, b.args, strict=False))
+                bindings[b] = a
+            else:
+                if a.sym is not b.sym or (a.ground and b.ground):
+                    return False
+                if a.size >= _LARGE and b.size >= _LARGE:
+                    # Terms share much: what was made equal once is equal.
+                    if (a, b) in met:
+                        continue
+                    met.add((a, b))
+                waiting.append((a.args, b.args))
     return True
 
 
@@ -189,24 +268,67 @@ def match(pattern: Term, term: Term, bindings: Bindings, trail: list[int]) -> bo
     return False
 
 
+def match_all(pattern: App, term: App, bindings: dict[Term, Term], trail: list[Term]) -> bool:
+    """Like `match` for facts with large common parts; what was matched once is remembered among the bindings."""
+    if pattern.sym is not term.sym or pattern.bits & ~term.bits or pattern.size > term.size:
+        return False
+    get = bindings.get
+    for p, t in zip(pattern.args, term.args, strict=False):
+        if isinstance(p, int):
+            bound = get(p)
+            if bound is None:
+                bindings[p] = t
+                trail.append(p)
+            elif bound is not t and bound != t:
+                return False
+        elif p.ground:
+            if p is not t:
+                return False
+        elif isinstance(t, int) or p.sym is not t.sym:
+            return False
+        elif p.size < _LARGE:
+            if not match_all(p, t, bindings, trail):
+                return False
+        else:
+            bound = get(p)
+            if bound is None:
+                if not match_all(p, t, bindings, trail):
+                    return False
+                bindings[p] = t
+                trail.append(p)
+            elif bound is not t:
+                return False
+    return True
+
+
 def variables(term: Term, into: set[int]) -> None:
     """Adds the variables of `term` to `into`."""
-    stack = [term]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, int):
-            into.add(one)
-        elif not one.ground:
-            stack.extend(one.args)
+    if isinstance(term, int):
+        into.add(term)
+    elif not term.ground:
+        into |= vars_of(term)
 
 
 def rename(term: Term, names: Callable[[int], Term]) -> Term:
-    """`term` with every variable replaced once."""
+    """`term` with every variable replaced once; `names` is asked once or oftener for each."""
     if isinstance(term, int):
         return names(term)
     if term.ground:
         return term
-    return app(term.sym, tuple([rename(arg, names) for arg in term.args]))
+    return _rename(term, names, {})
+
+
+def _rename(term: App, names: Callable[[int], Term], memo: dict[App, App]) -> App:
+    args: list[Term] = []
+    for arg in term.args:
+        if isinstance(arg, int):
+            args.append(names(arg))
+        elif arg.ground:
+            args.append(arg)
+        else:
+            args.append(memo.get(arg) or _rename(arg, names, memo))
+    made = memo[term] = app(term.sym, tuple(args))
+    return made
 
 
 def is_instance_of(term: Term, patterns: Iterable[Term]) -> bool:

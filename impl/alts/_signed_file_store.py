@@ -14,15 +14,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .._errors import AltsError, ConfigurationError
-from ..realm import _files
-from ._signed import FileConflict, FileDamaged, FileOlder, Header, pinned, unseal
+from ._errors import AltsError, ConfigurationError
+from ._signed_file import FileConflict, FileDamaged, FileOlder, Header, pinned, unseal
+from .realm import _files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from ._signed import Kind
+    from ._signed_file import Kind
 
 T = TypeVar("T")
 _STATE_FORMAT = 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from .._errors import AltsError, ConfigurationError, UsageError
+from ._errors import AltsError, ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection

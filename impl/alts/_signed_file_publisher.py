@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._errors import ConfigurationError
-from ..realm import _files
-from ._signed import HEADER_SIZE, Header, Kind, SignedFileRefused, peek
+from ._errors import ConfigurationError
+from ._signed_file import HEADER_SIZE, Header, Kind, SignedFileRefused, peek
+from .realm import _files
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ EVIDENCE := $(BIN)/python -m tools.evidence
 # The stamp's name depends on where the checkout lies: a moved or copied checkout is installed again.
 STAMP := .venv/.installed-$(shell pwd -P | cksum | cut -d' ' -f1)
 
-.PHONY: help setup conform test lint format prove vectors model attacks trace schema requirements clean distclean
+.PHONY: help setup conform test lint format prove prove-mutants proofs-page vectors model attacks trace schema requirements clean distclean
 
 help: ## list the targets
 	@echo "openalts: make TARGET [ARGS=...] [PYTHON=...]"
@@ -68,6 +68,13 @@ attacks: $(STAMP) ## run the gallery of attacks as bytes, with their fixes and w
 
 trace: $(STAMP) ## what stands behind each requirement, from the records of the targets above; fails on a gap
 	@$(BIN)/alts doctor --trace
+
+prove-mutants: $(STAMP) ## take checks out of the ProVerif scripts, one by one: the prover must miss each
+	@echo "make prove-mutants: every mutated script loses its query, every original keeps it"
+	@$(BIN)/alts prove --mutants $(ARGS)
+
+proofs-page: $(STAMP) ## write docs/proofs.md again from the scripts' expected results
+	@$(BIN)/python -m tools.gen_proofs $(ARGS)
 
 schema: $(STAMP) ## generate the protobuf modules again from the .proto files
 	@$(BIN)/python -m tools.gen_schema $(ARGS)

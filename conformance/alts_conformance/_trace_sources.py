@@ -58,10 +58,12 @@ class Source:
 def _tests(document: Any, add: Add) -> Iterator[str]:
     if document["exit"] != 0:
         yield f"the test run ended with exit status {document['exit']}"
+    failed = dict[str, None]()
     for requirement, outcome in document["requirements"].items():
         for name in outcome["passed"]:
             add("tests", name, [requirement])
-        yield from (f"test {name} failed" for name in outcome["failed"])
+        failed.update(dict.fromkeys(outcome["failed"]))
+    yield from (f"test {name} failed" for name in failed)
 
 
 def _vectors(document: Any, add: Add) -> Iterator[str]:

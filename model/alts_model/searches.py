@@ -66,7 +66,7 @@ def cipher_scenarios() -> tuple[Scenario, ...]:
                     arsenal=False,
                     trusted=(peer,),
                     violated=violated,
-                    requirements=("TRADE-2",) if violated is None else ("TRADE-1", "TRADE-2"),
+                    requirements=("TRADE-2",) if KCI in ciphers else ("TRADE-1",),
                 )
             )
     for cipher in ALL:

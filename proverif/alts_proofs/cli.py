@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         if args.mutants:
             return _mutants(args)
         scripts = load_manifest().select(args.files)
+        if args.charts is not None and (args.list or args.compare):
+            raise UsageError("--charts draws what one engine finds: leave out --list and --compare")
         if args.list:
             return _list(scripts)
         if args.compare:
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             print(f"alts prove: {args.charts}: {error.strerror}", file=sys.stderr)
             return HARNESS
-        print(f"{len(written)} charts in {args.charts}", file=sys.stderr)
+        print(f"{len(written)} chart{'' if len(written) == 1 else 's'} in {args.charts}", file=sys.stderr)
     if args.json:
         print(json.dumps(report.document(), indent=2))
     else:

@@ -35,6 +35,7 @@ _STEPS: Final = 20_000
 class _Link:
     """One end of a connection."""
 
+    place: tuple[Path, int] = ((), 0)
     sent: list[App] = field(default_factory=list)
     taken: int = 0
     """How much of the peer's messages."""
@@ -98,17 +99,20 @@ class _Scheduler:
         self.answered: set[tuple[int, Path]] = set()
         self.rows: list[App] = []
         self.steps = 0
+        self.quiet = False
+        """Whether all that was to do without late answers is done."""
 
     def run(self) -> HonestRun:
         """Phase by phase, until nothing moves any more."""
         for phase in range(self.model.phases + 1):
             self.machine.phase = phase
             self.threads = [t for t in self.threads if phase == 0 or isinstance(t.node, core.Phase)]
-            moved = True
-            while moved:
-                moved = False
-                for thread in list(self.threads):
-                    moved = self._advance(thread) or moved
+            for self.quiet in (False, True):
+                moved = True
+                while moved:
+                    moved = False
+                    for thread in list(self.threads):
+                        moved = self._advance(thread) or moved
         for path, scopes in self.scopes.items():
             self.result.bound[path] = [{label: value_of(one) for label, one in scope.items()} for scope in scopes]
         return self.result
@@ -207,7 +211,7 @@ class _Scheduler:
         around = thread.copy
         around.children += 1
         path, sessions = (*around.path, around.children), (*around.sessions, session(around.children))
-        copy = _Copy(path, sessions, around.estate or thread.copies)
+        copy = _Copy(path, sessions, around.estate or thread.copies, link=_Link((path, 0)))
         thread.last = copy
         self.copies.append(copy)
         self.threads.append(_Thread(node.body, thread.env, copy))
@@ -253,6 +257,7 @@ class _Scheduler:
             for other in (copy.link for copy in self.copies):
                 if other is not link and other.peer is None and other.sent and self._fits(node, thread, other.sent[0]):
                     link.peer, other.peer = other, link
+                    self.result.peers |= {link.place: other.place, other.place: link.place}
                     break
         if link.peer is None or link.taken >= len(link.peer.sent):
             return _Step.WAITS
@@ -286,6 +291,8 @@ class _Scheduler:
         key = (id(node), path if len(path) == 1 else path[:-1])
         if estate is None or key in self.answered or estate.silent & set(labels):
             return _Step.WAITS
+        if node.place.file in self.plan.late and not self.quiet:
+            return _Step.WAITS
         strange = [label for label in labels if label not in estate.values]
         if strange:
             raise PlanError(f"nobody says what {strange[0]} shall be at {node.place}")
@@ -303,7 +310,7 @@ class _Scheduler:
             raise PlanError(f"the environment has no message for {node.place}")
         self.answered.add(key)
         thread.copy.connection += 1
-        thread.copy.link = _Link()
+        thread.copy.link = _Link((path, thread.copy.connection))
         self._scopes(thread.copy).append({})
         thread.copy.served = True
         return self._go(thread, node.body, inner)

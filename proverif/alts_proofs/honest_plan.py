@@ -33,9 +33,13 @@ class Estate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The environment: estates, by number from 1. Each process in each of them is answered once."""
+    """The environment: estates, by number from 1. Each process in each of them is answered once.
+
+    Questions that are asked in a file of `late` are answered when there is nothing else to do any more.
+    """
 
     estates: tuple[Estate, ...]
+    late: frozenset[str] = frozenset()
 
     def estate(self, number: int) -> Estate | None:
         """The estate, or None for one more than there are."""

@@ -61,6 +61,8 @@ class HonestRun:
     events: list[Happened] = field(default_factory=list)
     bound: dict[Path, list[dict[str, Value]]] = field(default_factory=dict)
     """The first value of each variable, for each connection of a copy; the first list is that before any."""
+    peers: dict[tuple[Path, int], tuple[Path, int]] = field(default_factory=dict)
+    """Who talked with whom: connections, by copy and number."""
     failures: list[str] = field(default_factory=list)
     """Checks that failed, with their places."""
 

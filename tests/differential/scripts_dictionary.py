@@ -16,7 +16,17 @@ from typing import Final
 from alts_model import terms
 from alts_model.algebra import TICKET_SECRET_LABELS
 from alts_model.ciphers import CIPHERS
-from alts_model.messages import HUMAN, MACHINE, MODE_FULL, WORKLOAD, ClientInit, IssuedTicket, ServerInit
+from alts_model.messages import (
+    HUMAN,
+    MACHINE,
+    MODE_CLIENT_TICKET,
+    MODE_FULL,
+    MODE_SERVER_TICKET,
+    WORKLOAD,
+    ClientInit,
+    PresentedTicket,
+    ServerInit,
+)
 from alts_model.stores import TICKET_LIFE, Contents, Session, SessionParty, session_party
 from alts_model.symbolic import SymbolicAlgebra, handshake_certificate, master_certificate
 from alts_model.tables import Role
@@ -44,8 +54,18 @@ LEFT_OUT: Final = {
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "clientInit": ("nonce", "certificate", "handshake_ciphers", "record_protocols", "key_shares", "resumption_id"),
     "serverInit": ("nonce", "certificate", "handshake_cipher", "record_protocol", "key_share"),
+    "resumingClientInit": (
+        "nonce",
+        "certificate",
+        "handshake_ciphers",
+        "record_protocols",
+        "key_shares",
+        "resumption_id",
+        "ticket",
+    ),
+    "resumedServerInit": ("nonce", "handshake_cipher", "record_protocol", "key_share", "ticket"),
 }
-"""Arguments of the two Inits, by the names that the messages' fields have."""
+"""Arguments of the Inits, by the names that the messages' fields have."""
 
 _CONSTANT = re.compile(r'^const (\w+): \w+\.[ ]*\(\* "([^"]*)" \*\)$', re.MULTILINE)
 _CATEGORY: Final = {"machineKind": (MACHINE, "fleet"), "humanKind": (HUMAN, "staff")}
@@ -105,23 +125,23 @@ class Dictionary:
 
     def scope(self, value: Value) -> str:
         """A name space: cells have a name of their own."""
-        category, home = self._parts(value, "home", 2)
+        category, home = self.parts(value, "home", 2)
         return f"cell-{atom(home)}" if category.label == "workload" else _CATEGORY[category.args[0].label][1]
 
     def category(self, value: Value) -> int:
         """The number of a category."""
         if value.label == "workload":
             return WORKLOAD
-        (kind,) = self._parts(value, "individual", 1)
+        (kind,) = self.parts(value, "individual", 1)
         return _CATEGORY[kind.label][0]
 
     def list(self, value: Value) -> tuple[str, ...]:
         """A list in order of preference."""
-        return tuple(dict.fromkeys(self.string(entry) for entry in self._parts(value, "prefer", 2)))
+        return tuple(dict.fromkeys(self.string(entry) for entry in self.parts(value, "prefer", 2)))
 
     def revocation_id(self, value: Value, category: int) -> int:
         """A number for a live certificate."""
-        (one,) = self._parts(value, "live", 1)
+        (one,) = self.parts(value, "live", 1)
         return category << 56 | self._numbers.setdefault(atom(one), len(self._numbers) + 1)
 
     def resumption_id(self, identity: str) -> bytes:
@@ -129,7 +149,8 @@ class Dictionary:
         return f"IDR of {identity}".encode()[-16:].ljust(16)
 
     @staticmethod
-    def _parts(value: Value, label: str, count: int) -> tuple[Value, ...]:
+    def parts(value: Value, label: str, count: int) -> tuple[Value, ...]:
+        """What a function is applied to, which must be the one that is meant."""
         if value.label != label or len(value.args) != count:
             raise Untranslated(f"{value.label} where {label} is needed")
         return value.args
@@ -137,7 +158,7 @@ class Dictionary:
     # Certificates.
 
     def _master(self, key: Value, body: Value) -> Term:
-        issuer, category, subject, verification_key, revocation = self._parts(body, "masterBytes", 5)
+        issuer, category, subject, verification_key, revocation = self.parts(body, "masterBytes", 5)
         number = self.category(category)
         patterns: tuple[str, ...] = ()
         match subject.label:
@@ -160,7 +181,7 @@ class Dictionary:
         )
 
     def _handshake(self, key: Value, body: Value) -> Term:
-        category, holder, share, revocation, master = self._parts(body, "handshakeBytes", 5)
+        category, holder, share, revocation, master = self.parts(body, "handshakeBytes", 5)
         number = self.category(category)
         certificate = handshake_certificate(
             self.term(key),
@@ -218,12 +239,12 @@ class Dictionary:
 
     # Messages.
 
-    def client_init(self, *args: Value) -> Term:
-        """ClientInit."""
-        given = dict(zip(FIELDS["clientInit"], args, strict=True))
+    def client_init(self, function: str, *args: Value) -> Term:
+        """ClientInit; one that presents a ticket has a function of its own in the scripts."""
+        given = dict(zip(FIELDS[function], args, strict=True))
         offered = self.list(given["handshake_ciphers"])
         share = None if given["key_shares"].label == "noShare" else self.term(given["key_shares"])
-        (owner,) = self._parts(given["resumption_id"], "resumptionId", 1)
+        (owner,) = self.parts(given["resumption_id"], "resumptionId", 1)
         resumable = any(CIPHERS[cipher].resumable for cipher in offered if cipher in CIPHERS)
         return self._algebra.encode(
             ClientInit(
@@ -237,25 +258,37 @@ class Dictionary:
                 FRAME_SIZE,
                 self.resumption_id(self.string(owner)) if resumable else b"",
                 (EPOCH,) if resumable else (),
+                self.presented(given["ticket"]) if "ticket" in given else None,
             )
         )
 
-    def server_init(self, *args: Value) -> Term:
-        """ServerInit of a full handshake."""
-        given = dict(zip(FIELDS["serverInit"], args, strict=True))
+    def server_init(self, function: str, *args: Value) -> Term:
+        """ServerInit; in a resumed session it has no certificate, and perhaps a ticket."""
+        given = dict(zip(FIELDS[function], args, strict=True))
+        ticket = self.presented(given["ticket"]) if "ticket" in given else None
+        mode = MODE_FULL if "certificate" in given else MODE_CLIENT_TICKET if ticket is None else MODE_SERVER_TICKET
         return self._algebra.encode(
             ServerInit(
                 self.term(given["nonce"]),
-                MODE_FULL,
-                self.term(given["certificate"]),
+                mode,
+                self.term(given["certificate"]) if "certificate" in given else None,
                 self.string(given["handshake_cipher"]),
                 self.string(given["record_protocol"]),
                 APPLICATIONS[0],
                 RPC,
                 FRAME_SIZE,
                 None if given["key_share"].label == "noShare" else self.term(given["key_share"]),
+                ticket,
             )
         )
+
+    def presented(self, ticket: Value) -> PresentedTicket[Term] | None:
+        """A ticket that comes back to its maker: without the lifetime."""
+        if ticket.label == "noTicket":
+            return None
+        box, resumption_id, _ = self.parts(ticket, "someTicket", 3)
+        (owner,) = self.parts(resumption_id, "resumptionId", 1)
+        return PresentedTicket(self.resumption_id(self.string(owner)), EPOCH, self._box(box))
 
     # Cryptography.
 
@@ -264,6 +297,13 @@ class Dictionary:
         if point.label == "basePoint":
             return terms.public(self.term(scalar))
         return terms.dh(self.term(scalar), self.term(point))
+
+    def encapsulated(self, key: Value, secret: Value) -> Term:
+        """The ciphertext of a K; which K it is depends on the same encapsulation key."""
+        scalar, under = self.parts(secret, "encapsulatedBeside", 2)
+        if under != key:
+            raise Untranslated("a K of another encapsulation key")
+        return terms.kem_ciphertext(self.term(key), encapsulation_beside(scalar))
 
     def expand(self, prk: Value, label: Value, info: Value) -> Term:
         """HKDF-Expand, with the label as the first part of the info; a ticket's key has nothing but the label."""
@@ -283,13 +323,14 @@ class Dictionary:
             return self._algebra.seal(self.term(key), sender, 0, self.term(plaintext))
         role, maker, owner = _tuple(associated)
         makers: dict[str, Role] = {text: one for one, text in TICKET_SECRET_LABELS.items()}
+        makers |= {"client": "client", "server": "server"}
         if self.string(role) not in makers:
             raise Untranslated(f"a ticket of the role {self.string(role)!r}")
         made_by = makers[self.string(role)]
         identity = self.string(maker)
-        (idr_of,) = self._parts(owner, "resumptionId", 1)
+        (idr_of,) = self.parts(owner, "resumptionId", 1)
         aad = self._algebra.ticket_aad(made_by, identity, self.resumption_id(self.string(idr_of)), EPOCH)
-        secret, peer = _tuple(plaintext)
+        secret, peer = plaintext.args if plaintext.label == "ticketContents" else _tuple(plaintext)
         own, other = self.parties[identity], self.parties[self.string(peer)]
         client, server = (own, other) if made_by == "client" else (other, own)
         session = Session(client, server, self.ciphers[0], NOW)
@@ -298,19 +339,23 @@ class Dictionary:
 
     def ticket(self, box: Value, resumption_id: Value, lifetime: Value) -> Term:
         """An issued ticket; a lifetime, which is anything in the scripts, is the longest here."""
-        (owner,) = self._parts(resumption_id, "resumptionId", 1)
-        salt, inside = _tuple(box)
+        (owner,) = self.parts(resumption_id, "resumptionId", 1)
         numbers = const((self.resumption_id(self.string(owner)), EPOCH, TICKET_LIFE))
-        return terms.make("IssuedTicket", numbers, terms.tuple_of(self.term(salt), self.term(inside)))
+        return terms.make("IssuedTicket", numbers, self._box(box))
+
+    def _box(self, box: Value) -> Term:
+        salt, inside = _tuple(box)
+        return terms.tuple_of(self.term(salt), self.term(inside))
 
 
-def issued(ticket: IssuedTicket[Term] | None) -> Term:
-    """A ticket of the model as the term that goes into Finished."""
-    if ticket is None:
-        return const("none")
-    return terms.make(
-        "IssuedTicket", const((ticket.resumption_id, ticket.key_epoch, ticket.lifetime_seconds)), ticket.ticket
-    )
+def seed_beside(scalar: Value) -> Term:
+    """What ML-KEM draws beside an X25519 scalar: the seed of a decapsulation key."""
+    return name(f"ML-KEM seed beside {atom(scalar)}")
+
+
+def encapsulation_beside(scalar: Value) -> Term:
+    """What ML-KEM draws beside an X25519 scalar: the randomness of an encapsulation."""
+    return name(f"encapsulation beside {atom(scalar)}")
 
 
 def atom(value: Value) -> str:
@@ -329,8 +374,10 @@ Row = Callable[..., Term]
 _ROWS: Final[dict[str, Row]] = {
     "verificationKey": lambda d, key: terms.public(d.term(key)),
     "signed": Dictionary.signed,
-    "clientInit": Dictionary.client_init,
-    "serverInit": Dictionary.server_init,
+    "clientInit": lambda d, *args: d.client_init("clientInit", *args),
+    "serverInit": lambda d, *args: d.server_init("serverInit", *args),
+    "resumingClientInit": lambda d, *args: d.client_init("resumingClientInit", *args),
+    "resumedServerInit": lambda d, *args: d.server_init("resumedServerInit", *args),
     "x25519": Dictionary.point,
     "sha256": lambda d, data: terms.hash_of(d.term(data)),
     "hmac": lambda d, key, data: terms.hmac(d.term(key), d.term(data)),
@@ -339,11 +386,18 @@ _ROWS: Final[dict[str, Row]] = {
     "aeadSeal": Dictionary.seal,
     "someTicket": Dictionary.ticket,
     "noTicket": lambda d: const("none"),
+    "encapsulationKey": lambda d, key: terms.kem_public(seed_beside(*d.parts(key, "decapsulationKeyBeside", 1))),
+    "encapsulated": Dictionary.encapsulated,
+    "encapsulatedBeside": lambda d, scalar, key: terms.kem_secret(d.term(key), encapsulation_beside(scalar)),
+    "hybridShare": lambda d, point, key: terms.tuple_of(d.term(point), d.term(key)),
+    "hybridAnswer": lambda d, point, ciphertext: terms.tuple_of(d.term(point), d.term(ciphertext)),
     "tuple": lambda d, *parts: terms.tuple_of(*map(d.term, parts)),
     "identity": lambda d, scope, one: const(f"{d.scope(scope)}/{atom(one)}"),
     "honest": lambda d, one: const(f"fleet/{atom(one)}"),
     "resumptionKeyOf": lambda d, owner: name(f"resumption key of {d.string(owner)}"),
     "clientPayload": lambda d, own, peer: name(f"payload of {d.string(own)} to {d.string(peer)}"),
     "serverPayload": lambda d, own, peer: name(f"answer of {d.string(own)} to {d.string(peer)}"),
+    "firstClientPayload": lambda d, own, peer: name(f"payload of {d.string(own)} to {d.string(peer)}"),
+    "firstServerPayload": lambda d, own, peer: name(f"answer of {d.string(own)} to {d.string(peer)}"),
     "anyTicketSalt": lambda d: name("anyTicketSalt"),
 }

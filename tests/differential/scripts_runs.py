@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final
 
-from alts_model.algebra import KeySchedule
 from alts_model.ciphers import CIPHERS
-from alts_model.connection import Local, Party
-from alts_model.keying import Randomness
-from alts_model.machine import Machine
-from alts_model.messages import INPUT_OF_MESSAGE, Claim, present
-from alts_model.stores import Resumption, ResumptionKeys, TicketCache, UsedSecrets
-from alts_model.symbolic import SymbolicAlgebra, verification_key_id
-from alts_model.syntax import IMPLEMENTED_RECORD_PROTOCOLS
-from alts_model.tables import TABLES, Role
-from alts_model.terms import Term, name, show
-from alts_model.trust import PolicyRule, Trust
+from alts_model.messages import present
+from alts_model.tables import TABLES
+from alts_model.terms import Term, show
 from alts_proofs import Script
-from alts_proofs.honest import Estate, HonestRun, Path, Plan, Value, honest_run, is_fresh
-from tests.differential.scripts_dictionary import (
-    APPLICATIONS,
-    EPOCH,
-    FRAME_SIZE,
-    NOW,
-    RPC,
-    Dictionary,
-    Untranslated,
-    strings,
-)
+from alts_proofs.honest import Estate, HonestRun, Plan, Value, honest_run
+from tests.differential.scripts_dictionary import Dictionary, Untranslated, strings
+from tests.differential.scripts_model import ModelEnd, ModelWorld, Place
 
 CLAIMS: Final = tuple(row.claim for role in ("client", "server") for row in TABLES[role] if row.claim is not None)
 """The names of agreement claims in the transition tables."""
@@ -39,45 +24,81 @@ PARTS: Final = ("Init", "authenticator", "ticket", "ticket_authenticator", "data
 """What each end sends. A Finished travels in up to three parts: the attacker can take it apart anyway."""
 
 UNHEARD: Final = {
-    "variants/records_in_clear.pvl": frozenset({"data"}),
-    "brief/silence.pvl": frozenset({"data"}),
-    "brief/finish.pvl": frozenset({"ticket", "ticket_authenticator"}),
+    "variants/records_in_clear.pvl": ("* * data",),
+    "brief/silence.pvl": ("last * data",),
+    "brief/first_silence.pvl": ("full * data",),
+    "brief/finish.pvl": ("full * ticket*",),
+    "brief/finish_server_ticket.pvl": ("full client ticket*",),
+    "brief/finish_client_ticket.pvl": ("full server ticket*",),
+    "brief/finish_with_tickets.pvl": ("full * data",),
+    "brief/resumed_finish.pvl": ("resumed * ticket*",),
+    "brief/resumed_tickets_of_client.pvl": ("resumed * ticket*", "resumed * data"),
+    "brief/resumed_tickets_of_server.pvl": ("resumed * ticket*", "resumed * data"),
 }
-"""Parts of messages that a script with some fragment does not send, or that the model has no counterpart for."""
+"""What a script with some fragment does not send, or the model has no counterpart for: stage, role, part."""
+
+STAGES: Final = ("full", "resumed")
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """Scripts that one mapping serves.
 
-    `marks` are the fragments by which a script is of the family; `cipher` is the constant of its handshake cipher;
-    `estates` says whether the environment configures the two ends, or a process of the script does; `unclaimed` are
-    claims of the tables that the scripts have no event for.
+    `marks` are the fragments by which a script is of the family; `ciphers` are the constants of its handshake ciphers;
+    `estates` says whether the environment configures the two ends, or a process of the script does; `handshakes` how
+    many handshakes an honest run has, the second being resumed; `unclaimed` are claims, with those of resumed
+    sessions under their own names, that the scripts have no event for.
     """
 
     name: str
     marks: frozenset[str]
-    cipher: str
+    ciphers: tuple[str, ...]
     estates: bool = True
+    handshakes: int = 1
     unclaimed: frozenset[str] = frozenset()
 
 
-def _brief(name: str, file: str, cipher: str) -> Family:
-    """A full handshake between entities without chains, with one cipher."""
-    marks = frozenset({f"brief/{file}.pvl", "brief/full_roles.pvl", "brief/finish.pvl", "brief/realm.pvl"})
-    return Family(name, marks, cipher, unclaimed=frozenset({"ClientStarts"}))
+_STATIC: Final = ("x25519StaticSha256",)
+_CIPHERS: Final = {
+    "static, brief": ("cipher_static", _STATIC),
+    "PFS": ("cipher_pfs", ("x25519PfsSha256",)),
+    "KCI": ("cipher_kci", ("x25519KciSha256",)),
+    "hybrid": ("cipher_hybrid", ("x25519Mlkem768PfsSha256",)),
+    "KCI or static": ("cipher_kci_or_static", ("x25519KciSha256", *_STATIC)),
+    "PFS or static": ("cipher_pfs_or_static", ("x25519PfsSha256", *_STATIC)),
+}
+"""Of the brief scripts: fragment, and ciphers that both ends allow, the first of which is chosen."""
 
 
+def _brief(name: str, finish: str = "finish") -> Family:
+    """A full handshake between entities without chains; with tickets it has no claims of its own."""
+    file, ciphers = _CIPHERS[name]
+    marks = {f"brief/{file}.pvl", "brief/full_roles.pvl", "brief/no_resumption.pvl", f"brief/{finish}.pvl"}
+    unclaimed = frozenset({"ClientStarts"} if finish == "finish" else CLAIMS)
+    return Family(f"{name}, {finish}", frozenset(marks), ciphers, unclaimed=unclaimed)
+
+
+def _resumed(side: str, name: str, finish: str = "resumed_finish") -> Family:
+    """A full handshake in which a ticket is made, and a session that resumes it at another replica of its maker."""
+    file, ciphers = _CIPHERS[name]
+    marks = frozenset({f"brief/{file}.pvl", "brief/full_roles.pvl", f"brief/{side}.pvl", f"brief/{finish}.pvl"})
+    silent = ["ClientStarts"] if finish == "resumed_finish" else CLAIMS
+    unclaimed = frozenset({*CLAIMS, *(f"Resumed{claim}" for claim in silent)})
+    return Family(f"{name}, {side}, {finish}", marks, ciphers, handshakes=2, unclaimed=unclaimed)
+
+
+_SIDES: Final = ("client_side", "server_side")
+_RESUMED: Final = ("resumed_finish", "resumed_tickets_of_client", "resumed_tickets_of_server")
 FAMILIES: Final = (
-    Family("static", frozenset({"variants/cipher_static.pvl", "lib/roles.pvl", "lib/realm.pvl"}), "x25519StaticSha256"),
+    Family("static", frozenset({"variants/cipher_static.pvl", "lib/roles.pvl", "lib/realm.pvl"}), _STATIC),
     Family(
         "static, observed",
         frozenset({"variants/cipher_static.pvl", "lib/roles.pvl", "lib/observed_realm.pvl"}),
-        "x25519StaticSha256",
+        _STATIC,
         estates=False,
     ),
-    _brief("static, brief", "cipher_static", "x25519StaticSha256"),
-    _brief("PFS", "cipher_pfs", "x25519PfsSha256"),
+    *(_brief(name, finish) for finish in ("finish", "finish_with_tickets") for name in _CIPHERS),
+    *(_resumed(side, name, finish) for side in _SIDES for name in ("static, brief", "PFS") for finish in _RESUMED),
 )
 
 
@@ -87,11 +108,15 @@ def family(script: Script) -> Family | None:
     return found[0] if len(found) == 1 else None
 
 
+LATE: Final = frozenset({"brief/client_side.pvl", "brief/server_side.pvl"})
+"""Where resumed sessions begin: after the full handshake, whose tickets they need."""
+
+
 def plan(row: Family, category: str) -> Plan:
     """Two estates of a category: the client is in the first, the server in the second."""
     common = {
         "category": category,
-        "ciphers": f"prefer({row.cipher}, {row.cipher})",
+        "ciphers": f"prefer({row.ciphers[0]}, {row.ciphers[-1]})",
         "protocols": "prefer(encrypting, integrityOnly)",
         "protocol": "encrypting",
         "allowed": "allowsAll",
@@ -99,7 +124,7 @@ def plan(row: Family, category: str) -> Plan:
     client = {"name": "'frontend'", "target": "self@2", "salt": "'client-salt'", "lifetime": "'client-lifetime'"}
     server = {"name": "'backend'", "salt": "'server-salt'", "lifetime": "'server-lifetime'"}
     estates = Estate(common | client, frozenset({"allowed"})), Estate(common | server, frozenset({"target"}))
-    return Plan(estates if row.estates else ())
+    return Plan(estates if row.estates else (), LATE)
 
 
 KEYS: Final = {"prk": "prk", "m": "M", "r": "R", "a": "A", "info": "transcript_hash"}
@@ -121,50 +146,68 @@ def compare(script: Script, category: str = "individual(machineKind)") -> list[s
         return [f"no counterpart in the model: {error}"]
 
 
-Place = tuple[Path, int]
-"""A copy, and the number of its connection."""
-
-
-def ends(run: HonestRun) -> tuple[Place, Place]:
-    """The connections that completed as client and as server. Raises `Untranslated` if there is not one of each."""
-    found = [
-        [(one.by, one.connection) for one in run.happened(name)] for name in ("ClientCompletes", "ServerCompletes")
-    ]
-    if [len(places) for places in found] != [1, 1]:
-        raise Untranslated(f"an honest handshake that does not complete: {'; '.join(run.failures) or 'it waits'}")
-    return found[0][0], found[1][0]
+def handshakes(run: HonestRun) -> list[tuple[Place, Place]]:
+    """Both ends of each handshake, client first, in the order of the servers' answers."""
+    found = []
+    for message in run.messages:
+        server = message.sender, message.connection
+        if message.value.label in ("serverInit", "resumedServerInit") and server in run.peers:
+            found.append((run.peers[server], server))
+    return found
 
 
 def _differences(script: Script, row: Family, run: HonestRun) -> Iterator[str]:
     if run.failures:
         yield f"the honest run fails: {'; '.join(run.failures)}"
     words = Dictionary(strings(script.root / library for library in script.libraries), ())
-    if words.strings.get(row.cipher) not in CIPHERS:
-        raise Untranslated(f"{row.cipher}, {words.strings.get(row.cipher)!r}")
-    words.ciphers = (words.strings[row.cipher],)
-    unheard = frozenset().union(*(UNHEARD.get(library, frozenset()) for library in script.libraries))
-    client, server = ends(run)
-    left, right, claims = _model(words, run, (client, server))
-    for place, end in ((client, left), (server, right)):
-        mine = _parts(run.sent(*place))
-        for part in PARTS:
-            if part not in unheard:
-                given = mine.get(part)
-                yield from _compare_terms(
-                    f"{end.role}'s {part}", None if given is None else words.term(given), end.sent.get(part)
-                )
-        if extra := sorted(set(mine) - set(PARTS)):
-            yield f"{end.role}: {len(extra)} messages more than in the model"
-        for variable, attribute in KEYS.items():
-            value = run.value(*place, variable)
+    for cipher in row.ciphers:
+        if words.strings.get(cipher) not in CIPHERS:
+            raise Untranslated(f"{cipher}, {words.strings.get(cipher)!r}")
+    words.ciphers = tuple(words.strings[cipher] for cipher in row.ciphers)
+    unheard = [pattern for library in script.libraries for pattern in UNHEARD.get(library, ())]
+    found = handshakes(run)
+    if len(found) != row.handshakes:
+        raise Untranslated(f"{len(found)} handshakes, not {row.handshakes}: {'; '.join(run.failures) or 'it waits'}")
+    world = ModelWorld(words, run, *found[0])
+    claimed: list[str] = []
+    for stage, (client, server) in zip(STAGES, found, strict=False):
+        left, right, claims = world.handshake(client, server)
+        prefix = "" if stage == "full" else "Resumed"
+        stages = [stage, "last"] if (client, server) == found[-1] else [stage]
+        for place, end in ((client, left), (server, right)):
+            heard = [part for part in PARTS if not _matches(unheard, stages, end.role, part)]
+            yield from _compare_end(words, run, place, end, heard, stage)
+            yield from _compare_claims(words, run, place, end, prefix, row.unclaimed)
+        claimed += [prefix + claim for claim in claims if prefix + claim not in row.unclaimed]
+        yield from _order(run, client, server)
+    names = {prefix + claim for prefix in ("", "Resumed") for claim in CLAIMS}
+    events = [one.event for one in run.events if one.event in names]
+    if events != claimed:
+        yield f"events {', '.join(events)}; the model's claims {', '.join(claimed)}"
+
+
+def _matches(patterns: list[str], stages: list[str], role: str, part: str) -> bool:
+    return any(fnmatchcase(f"{stage} {role} {part}", pattern) for stage in stages for pattern in patterns)
+
+
+def _compare_end(
+    words: Dictionary, run: HonestRun, place: Place, end: ModelEnd, heard: list[str], stage: str
+) -> Iterator[str]:
+    """Messages and keys of one end of one handshake."""
+    what = end.role if stage == "full" else f"{stage} {end.role}"
+    mine = _parts(run.sent(*place))
+    for part in heard:
+        given = mine.get(part)
+        yield from _compare_terms(f"{what}'s {part}", None if given is None else words.term(given), end.sent.get(part))
+    if extra := sorted(set(mine) - set(PARTS)):
+        yield f"{what}: {len(extra)} messages more than in the model"
+    for variable, attribute in KEYS.items():
+        value = run.bound[place[0]][place[1]].get(variable)
+        if value is not None:
             found = words.term(value.args[0] if variable == "info" and value.args else value)
-            yield from _compare_terms(f"{end.role}'s {attribute}", found, getattr(end.schedule, attribute))
-        yield from _compare_claims(words, run, place, end, row.unclaimed)
-    claims = [claim for claim in claims if claim not in row.unclaimed]
-    events = [one.event for one in run.events if one.event in CLAIMS]
-    if events != claims:
-        yield f"events {', '.join(events)}; the model's claims {', '.join(claims)}"
-    yield from _order(run, client, server)
+            yield from _compare_terms(f"{what}'s {attribute}", found, getattr(end.schedule, attribute))
+        elif variable in ("prk", "a", "info"):
+            yield f"{what}: no {variable}"
 
 
 def _parts(sent: list[Value]) -> dict[str, Value]:
@@ -196,113 +239,6 @@ def _order(run: HonestRun, client: Place, server: Place) -> Iterator[str]:
         yield "the server's data come before ClientFinished"
 
 
-@dataclass(slots=True)
-class _ModelEnd:
-    """One end of the model's run."""
-
-    role: Role
-    local: Local[Term]
-    resumption: Resumption[Term]
-    sent: dict[str, Term] = field(default_factory=dict)
-    claims: list[Claim[Term]] = field(default_factory=list)
-
-    def note(self, name: str, value: Term) -> None:
-        """Keeps what was sent, by part."""
-        if name.endswith("Finished"):
-            self.sent |= dict(zip(("authenticator", "ticket_authenticator", "ticket"), value.subterms, strict=True))
-        elif name != "payload":
-            self.sent.setdefault("data" if name == "data" else "Init", value)
-
-    @property
-    def schedule(self) -> KeySchedule[Term]:
-        """Complete once both Inits are known."""
-        return present(self.local.schedule)
-
-
-def _fresh(run: HonestRun, words: Dictionary, path: Place, variable: str) -> Term:
-    """A name that this very copy made."""
-    value = run.value(*path, variable)
-    if not is_fresh(value, path[0]):
-        raise Untranslated(f"{variable} of {path}, which is not fresh: {value}")
-    return words.term(value)
-
-
-def _model(words: Dictionary, run: HonestRun, paths: tuple[Place, Place]) -> tuple[_ModelEnd, _ModelEnd, list[str]]:
-    """The model's run with the script's names, and the claims in the order in which they were made."""
-    algebra = SymbolicAlgebra()
-    machine: Machine[Term] = Machine(algebra)
-    root = words.term(run.value(*paths[0], "root"))
-    certificates = [words.term(run.value(*path, "certificate")) for path in paths]
-    views = [algebra.certificate(certificate) for certificate in certificates]
-    policy = tuple(PolicyRule(f"authority/{view.category}", view.category, "**") for view in views)
-    records = words.list(run.value(*paths[0], "protocols"))
-
-    def end(role: Role, number: int) -> _ModelEnd:
-        path, view = paths[number], views[number]
-        targets = frozenset({views[1].identity}) if role == "client" else frozenset[str]()
-        party = Party(
-            certificates[number],
-            view,
-            words.term(run.value(*path, "dhKey")),
-            Trust({verification_key_id(root): root}, policy, frozenset(), NOW, targets),
-            words.ciphers,
-            records if role == "client" else IMPLEMENTED_RECORD_PROTOCOLS,
-            APPLICATIONS,
-            RPC,
-            FRAME_SIZE,
-            _fresh(run, words, path, f"{role}Nonce"),
-            Randomness(
-                (_fresh(run, words, path, _either(run, path, "ephemeral", f"{role}Ephemeral")),),
-                ticket_salts=_salts(run, words, path),
-            ),
-        )
-        key = words.term(run.value(*path, "resumptionKey"))
-        keys = ResumptionKeys(words.resumption_id(view.identity), ((EPOCH, key),))
-        return _ModelEnd(role, machine.initial(role, party), Resumption(keys, TicketCache(), UsedSecrets()))
-
-    client, server = end("client", 0), end("server", 1)
-    claims: list[str] = []
-
-    def step(one: _ModelEnd, input_name: str, payload: Term | None = None) -> tuple[tuple[str, Term], ...]:
-        outcome = machine.step(one.local, input_name, payload, one.resumption)
-        if outcome.failure is not None:
-            raise Untranslated(f"a handshake that the model refuses: {input_name}: {outcome.failure.refusal}")
-        one.local = outcome.local
-        one.claims += outcome.claims
-        claims.extend(claim.name for claim in outcome.claims)
-        for message, value in outcome.outputs:
-            one.note(message, value)
-        return outcome.outputs
-
-    waiting = [(server, *one) for one in step(client, "start")]
-    while waiting:
-        receiver, message, value = waiting.pop(0)
-        other = client if receiver is server else server
-        waiting += [(other, *one) for one in step(receiver, INPUT_OF_MESSAGE[message], value)]
-    for one, payload in ((client, "payload"), (server, "answer")):
-        own, peer = (view.identity for view in (views if one is client else views[::-1]))
-        step(one, "send", name(f"{payload} of {own} to {peer}"))
-    return client, server, claims
-
-
-def _either(run: HonestRun, path: Place, first: str, second: str) -> str:
-    """The one of two names that an end has a variable of."""
-    try:
-        run.value(*path, first)
-    except KeyError:
-        return second
-    return first
-
-
-def _salts(run: HonestRun, words: Dictionary, path: Place) -> tuple[Term, ...]:
-    """The salt of the ticket that an end makes, if it makes one."""
-    try:
-        mine = run.value(*path, "mine")
-    except KeyError:
-        return ()
-    return (words.term(mine.args[0].args[0]),) if mine.label == "someTicket" else ()
-
-
 def _compare_terms(what: str, mine: Term | None, theirs: Term | None) -> Iterator[str]:
     if mine is theirs:
         return
@@ -325,11 +261,11 @@ def _first(mine: Term, theirs: Term, where: str) -> tuple[str, str, str]:
 
 
 def _compare_claims(
-    words: Dictionary, run: HonestRun, path: Place, end: _ModelEnd, unclaimed: frozenset[str]
+    words: Dictionary, run: HonestRun, path: Place, end: ModelEnd, prefix: str, unclaimed: frozenset[str]
 ) -> Iterator[str]:
     """The arguments of the events against the data of the claims."""
-    for claim in (one for one in end.claims if one.name not in unclaimed):
-        happened = [one for one in run.happened(claim.name) if (one.by, one.connection) == path]
+    for claim in (one for one in end.claims if prefix + one.name not in unclaimed):
+        happened = [one for one in run.happened(prefix + claim.name) if (one.by, one.connection) == path]
         if len(happened) != 1:
             yield f"{claim.name}: {len(happened)} events in the script"
             continue

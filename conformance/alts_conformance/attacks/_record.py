@@ -26,7 +26,6 @@ class Outcome(enum.StrEnum):
 
 # Reasons why a trial names no query. Where a script is written, a `Query` takes the place of the reason.
 NO_KCI_SCRIPT = "no script models the KCI-resistant cipher; `alts model explore --search ciphers` searches for it"
-NO_HYBRID_SCRIPT = "no script models the hybrid cipher; `alts model explore --search ciphers` searches for it"
 NO_RESUMPTION_SCRIPT = "no script models resumption; `alts model explore --search resumption` searches for it"
 NO_REFLECTION_SCRIPT = "no script models resumption; `alts model explore --search reflection` searches for it"
 

@@ -174,7 +174,13 @@ ATTACKS = (
                 _dh_static,
                 Query("static_key_theft.pv", "static/key-theft/kci-server", "false"),
             ),
-            Trial("kci", f"the victim allows {KCI} alone", Outcome.BLOCKED, _dh_kci, without_query=NO_KCI_SCRIPT),
+            Trial(
+                "kci",
+                f"the victim allows {KCI} alone",
+                Outcome.BLOCKED,
+                _dh_kci,
+                Query("kci_key_theft.pv", "kci/key-theft/server-not-fooled", "true"),
+            ),
             Trial(
                 "kci-both-keys",
                 f"the victim allows {KCI} alone, and the key of this very client is stolen, too",
@@ -203,7 +209,7 @@ ATTACKS = (
                 f"the victim is the gRPC wheel, its handshaker service allows {KCI} alone",
                 Outcome.BLOCKED,
                 _dh_kci,
-                without_query=NO_KCI_SCRIPT,
+                Query("kci_key_theft.pv", "kci/key-theft/server-not-fooled", "true"),
                 wheel=True,
             ),
         ),

@@ -10,7 +10,7 @@ from alts_schema.handshake_pb2 import FULL, ClientInit, ServerFinished, ServerIn
 from . import _forge
 from ._attacker import Attacker, Line
 from ._forge import KCI, STATIC
-from ._record import NO_KCI_SCRIPT, Outcome, Query, Trial
+from ._record import Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, key_of
 from ._story import CLIENT_FINISHED, CLIENT_INIT, DATA, SERVER_FINISHED, SERVER_INIT
 
@@ -111,6 +111,6 @@ TRIALS = (
         f"the victim is a client, and offers {KCI} alone",
         Outcome.BLOCKED,
         _kci,
-        without_query=NO_KCI_SCRIPT,
+        Query("kci_key_theft.pv", "kci/key-theft/client-not-fooled", "true"),
     ),
 )

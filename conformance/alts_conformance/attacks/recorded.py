@@ -7,7 +7,7 @@ from alts_schema.handshake_pb2 import ClientInit, ServerInit
 from . import _forge
 from ._attacker import Attacker
 from ._forge import HYBRID, PFS, STATIC
-from ._record import NO_HYBRID_SCRIPT, Attack, Outcome, Query, Trial
+from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, key_of
 from ._story import CLIENT_INIT, DATA, SERVER_INIT
 
@@ -123,7 +123,7 @@ ATTACKS = (
                 f"the session used {HYBRID}, and later every X25519 key is found",
                 Outcome.BLOCKED,
                 _hybrid_quantum,
-                without_query=NO_HYBRID_SCRIPT,
+                query=Query("hybrid_curve_opened.pv", "hybrid/x25519-opened/payload-client-to-server", "true"),
             ),
         ),
     ),

@@ -97,7 +97,7 @@ def count_variables(query: core.Query) -> int:
 def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClause]:
     """The goals to solve for a query: all ways in which its left side may hold.
 
-    The conclusion carries the values of the query's variables and, last, the execution of the injective event if any.
+    The conclusion carries the values of the query's variables and then the executions of the injective events.
     """
     count = count_variables(query)
     found: list[RawClause] = []
@@ -107,7 +107,7 @@ def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClaus
         facts: list[App] = []
         merged = dict(bindings)
         possible = True
-        execution: Term | None = None
+        executions: list[Term] = []
         for atom in query.left:
             args = tuple(next(rest) for _ in atom.args)
             if atom.kind == "=":
@@ -115,12 +115,10 @@ def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClaus
                 continue
             facts.append(_left_fact(atom, args, model, watched, 2 * _FREE + len(facts)))
             if atom.injective:
-                execution = facts[-1].args[1]
+                executions.append(facts[-1].args[1])
         if not possible:
             continue
-        values = tuple(substitute(v, merged) for v in range(count))
-        if execution is not None:
-            values = (*values, execution)
+        values = (*(substitute(v, merged) for v in range(count)), *executions)
         hypotheses = []
         for fact in facts:
             new = substitute(fact, merged)
@@ -277,6 +275,7 @@ def judge(query: core.Query, clauses: list[Clause], theory: Theory) -> list[Fail
     """What speaks against a query: nothing if it is true."""
     found: list[Failure] = []
     choices: list[tuple[Clause, list[Match]]] = []
+    count = count_variables(query)
     for clause in clauses:
         ways = matches(query, clause, theory)
         if not ways:
@@ -286,10 +285,10 @@ def judge(query: core.Query, clauses: list[Clause], theory: Theory) -> list[Fail
             choices.append((clause, ways))
     if found or not choices:
         return found
-    return _injective(choices)
+    return _injective(choices, count)
 
 
-def _injective(choices: list[tuple[Clause, list[Match]]]) -> list[Failure]:
+def _injective(choices: list[tuple[Clause, list[Match]]], count: int) -> list[Failure]:
     """Looks for one way for each clause such that no execution is needed for two; gives the first obstacles if none."""
     obstacles: list[Failure] = []
     chosen: list[tuple[Clause, Match]] = []
@@ -305,7 +304,7 @@ def _injective(choices: list[tuple[Clause, list[Match]]]) -> list[Failure]:
             if budget < 0:
                 return False
             for other, theirs in (*chosen, (clause, way)):
-                clash = _clash(other, theirs, clause, way)
+                clash = _clash(other, theirs, clause, way, count)
                 if clash is not None:
                     if len(obstacles) < 32:
                         obstacles.append(clash)
@@ -332,8 +331,11 @@ def _one_run(first: Clause, second: Clause, bindings: Bindings) -> bool:
     return True
 
 
-def _clash(first: Clause, one: Match, second: Clause, two: Match) -> Failure | None:
-    """Whether two different executions of the event in front may have the same execution behind."""
+def _clash(first: Clause, one: Match, second: Clause, two: Match, count: int) -> Failure | None:
+    """Whether different executions of the events in front may have the same execution behind.
+
+    They are the arguments of the conclusions behind the first `count`. It is enough that one of them differs.
+    """
     if one.disjunct != two.disjunct:
         return None
     for mine, theirs in zip(one.executions, two.executions, strict=True):
@@ -342,9 +344,8 @@ def _clash(first: Clause, one: Match, second: Clause, two: Match) -> Failure | N
             continue
         if not _one_run(first, second, bindings):
             continue
-        front = substitute(first.conclusion.args[-1], bindings)
-        other_front = substitute(shift(second.conclusion.args[-1]), bindings)
-        if front == other_front:
+        front = [substitute(term, bindings) for term in first.conclusion.args[count:]]
+        if front == [substitute(shift(term), bindings) for term in second.conclusion.args[count:]]:
             continue
         if any(simplify_neq(c, bindings) is False for c in (*first.neqs, *second.shifted()[2])):
             continue

@@ -155,10 +155,7 @@ class _Reader:
             for fact in disjunct:
                 if fact.kind in ("attacker", "mess", "table"):
                     raise Unsupported(f"{fact.kind} behind ==>", fact.place)
-        injective = sum(fact.injective for fact in facts)
-        if injective > 1:
-            raise Unsupported("several injective events in front of ==>", goal.place)
-        if not injective:
+        if not any(fact.injective for fact in facts):
             # Without an injective event in front, one behind says no more than a plain one.
             disjuncts = tuple(
                 tuple(core.Atom(f.kind, f.args, f.phase, False, f.place) for f in disjunct) for disjunct in disjuncts

@@ -42,11 +42,21 @@ class Progress:
     rate: float
 
 
-def groups(model: core.Model, indices: Iterable[int]) -> list[list[int]]:
-    """The queries of `indices` that watch the same events behind ``==>``."""
-    found: dict[object, list[int]] = {}
+def groups(model: core.Model, indices: Iterable[int], wide: bool = False) -> list[list[int]]:
+    """The queries of `indices` that watch the same events behind ``==>``; with `wide` also those that watch fewer.
+
+    Watching more events than one of them needs would multiply the clauses.
+    """
+    found: dict[frozenset[tuple[object, bool]], list[int]] = {}
     for index in indices:
         found.setdefault(frozenset(watch([model.queries[index]]).begins.items()), []).append(index)
+    if wide:
+        for small in sorted(found, key=len):
+            # A plain event is also watched where its executions are told apart.
+            for large in found:
+                if large is not small and all(one in large or (one[0], True) in large for one in small):
+                    found[large] += found.pop(small)
+                    break
     return list(found.values())
 
 
@@ -59,8 +69,8 @@ def settle(
 ) -> Iterator[tuple[int, Verdict]]:
     """A verdict for each query of `indices`, as they come. What is not settled at `deadline` is a timeout.
 
-    One saturation serves all queries: an event that a query does not speak of is one more thing that is known to have
-    happened. When that takes more than half of the time, the rest is for queries that watch different events apart.
+    One saturation serves many queries: an event that a query does not speak of is one more thing that is known to have
+    happened. When that takes more than half of the time that is left, queries that watch different events go apart.
     """
     left: list[int] = []
     for index in indices:
@@ -69,16 +79,18 @@ def settle(
             left.append(index)
         else:
             yield index, Verdict("unsupported", reason)
-    apart = groups(model, left)
-    if len(apart) > 1:
-        now = clock()
-        yield from _settle(model, left, now + (deadline - now) / 2, progress, clock)
-        apart = groups(model, left)
-    for group in apart:
+    for group in groups(model, left, wide=True):
         mine = list(group)
-        reason = yield from _settle(model, mine, deadline, progress, clock)
-        for index in mine:
-            yield index, Verdict("timeout", reason)
+        apart = groups(model, mine)
+        if len(apart) > 1:
+            now = clock()
+            yield from _settle(model, mine, now + (deadline - now) / 2, progress, clock)
+            apart = groups(model, mine)
+        for part in apart:
+            rest = list(part)
+            reason = yield from _settle(model, rest, deadline, progress, clock)
+            for index in rest:
+                yield index, Verdict("timeout", reason)
 
 
 def _settle(

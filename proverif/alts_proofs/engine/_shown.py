@@ -134,13 +134,17 @@ def contradicts(query: core.Query, model: core.Model, machine: Machine, values: 
 def contradicts_injectivity(
     query: core.Query, model: core.Model, machine: Machine, one: tuple[App, ...], two: tuple[App, ...]
 ) -> bool:
-    """Whether two executions of the injective event in front have only one execution behind between them."""
+    """Whether different executions of the injective events in front have only one execution behind between them."""
     if not (_left_holds(query, model, machine, one) and _left_holds(query, model, machine, two)):
         return False
-    (atom,) = (atom for atom in query.left if atom.injective)
-    first = {e for event, e in machine.events if event is _instance(atom.args[0], one, model)}
-    second = {e for event, e in machine.events if event is _instance(atom.args[0], two, model)}
-    if not first or not second or len(first | second) < 2:
+    ways_to_differ = 0
+    for atom in (atom for atom in query.left if atom.injective):
+        first = {e for event, e in machine.events if event is _instance(atom.args[0], one, model)}
+        second = {e for event, e in machine.events if event is _instance(atom.args[0], two, model)}
+        if not first or not second:
+            return False
+        ways_to_differ += len(first | second) > 1
+    if not ways_to_differ:
         return False
     ways, others = (_right(query, model, machine, values) for values in (one, two))
     return not any(_compatible(a, b) for a in ways for b in others)

@@ -36,6 +36,26 @@ def _known(name: str, verdicts: str, text: str, crypto: bool = True) -> Known:
 
 KNOWN = (
     _known("key kept", "true", "query attacker(s). process new k: bitstring; out(c, senc(s, k))"),
+    _known(
+        "several executions in front",
+        "false true true",
+        """
+        event Third(bitstring).
+        query x: bitstring, y: bitstring; inj-event(End(x)) && inj-event(Third(y)) ==> inj-event(Begin(x)).
+        query x: bitstring; inj-event(End(x)) && inj-event(Third(x)) ==> inj-event(Begin(x)).
+        query x: bitstring, y: bitstring; inj-event(End(x)) && event(Third(y)) ==> inj-event(Begin(x)).
+        process !(new n: bitstring; event Begin(n); event Third(n); event End(n))""",
+    ),
+    _known(
+        "one of several executions repeated",
+        "false true",
+        """
+        event Third(bitstring).
+        query x: bitstring; inj-event(End(x)) && inj-event(Third(x)) ==> inj-event(Begin(x)).
+        query x: bitstring; inj-event(Third(x)) && event(End(x)) ==> inj-event(Begin(x)).
+        process !(new n: bitstring; event Begin(n);
+          ( out(c, n) | !(in(c, =n); event End(n)) | (in(c, =n); event Third(n)) ))""",
+    ),
     _known("key sent", "false", "query attacker(s). process new k: bitstring; out(c, senc(s, k)); out(c, k)"),
     _known("key in a tuple", "false", "query attacker(s). process new k: bitstring; out(c, (senc(s, k), (k, k)))"),
     _known("hash hides", "true", "query attacker(s). process out(c, hash(s))"),

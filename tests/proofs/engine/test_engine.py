@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Event, Timer
 from typing import Any
 
+import jsonschema
 import pytest
 
-from alts_proofs import EngineFailure, Outcome, ProVerif, Script, cli, compare, load_manifest, prove
+from alts_proofs import (
+    EngineFailure,
+    Outcome,
+    ProVerif,
+    Script,
+    cli,
+    compare,
+    load_manifest,
+    prove,
+    report_schema,
+    write_charts,
+)
 from alts_proofs.engine import BuiltIn
 from tests.proofs import fake
 
@@ -48,6 +62,43 @@ def test_verdicts_come_with_seconds_and_traces(tmp_path: Path) -> None:
     assert outcomes[2].trace.startswith("1. ")
     assert "event Ends(" in outcomes[2].trace
     assert "made_up.pv:8" in outcomes[2].trace
+
+
+def test_an_attack_comes_in_steps_and_as_a_chart(tmp_path: Path) -> None:
+    report = prove(BuiltIn(), [script(tmp_path, SCRIPT)], 60)
+    secret, _, reached = report.files[0].outcomes
+    assert secret.steps == ()
+    messages = [(step.source, step.target) for step in reached.steps if step.source != step.target]
+    assert ("process 1", "attacker") in messages or ("process 2", "attacker") in messages
+    assert all("made_up.pv:" in (step.place or "") for step in reached.steps if step.source != "attacker")
+    assert {"source", "target", "message"} <= report.document()["files"][0]["queries"][2]["steps"][0].keys()
+    jsonschema.validate(report.document(), report_schema())
+    (chart,) = write_charts(report, tmp_path / "charts")
+    assert chart.name == "made-up_reached.svg"
+    drawn = chart.read_text(encoding="utf-8")
+    assert drawn.startswith("<svg")
+    assert ">attacker<" in drawn
+    assert "event Ends(" in drawn
+
+
+def test_processes_are_named_by_their_macros(tmp_path: Path) -> None:
+    text = (
+        SCRIPT.split("process")[0]
+        + """
+let Answers(k: bitstring) = in(c, n: bitstring); event Begins(n); out(c, mac(n, k)).
+let Asks(k: bitstring) = new n: bitstring; out(c, n); in(c, =mac(n, k)); event Ends(n).
+process new k: bitstring; ( !Answers(k) | !Asks(k) )"""
+    )
+    reached = BuiltIn().prove(script(tmp_path, text), 60, Event())[2]
+    assert {step.source for step in reached.steps} >= {"Answers", "Asks", "attacker"}
+
+
+def test_the_memory_limit_is_kept(tmp_path: Path) -> None:
+    chosen = _static("static_agreement.pv")
+    command = [sys.executable, "-m", "alts_proofs.engine", "--memory", "1", *chosen.arguments()]
+    done = subprocess.run(command, cwd=chosen.root, capture_output=True, text=True, check=True, timeout=100)
+    found = [json.loads(line) for line in done.stdout.splitlines()][1:]
+    assert {(one["result"], one["reason"]) for one in found} == {("timeout", "the memory limit of 1 MB was reached")}
 
 
 def test_other_queries_than_expected_are_no_verdict(tmp_path: Path) -> None:
@@ -92,7 +143,7 @@ def test_cancelled_runs_end() -> None:
 
 def test_progress_is_told() -> None:
     seen: list[list[int]] = []
-    BuiltIn(lambda file, numbers: seen.append(numbers)).prove(_static("static_agreement.pv"), 5.0, Event())
+    BuiltIn(lambda file, numbers: seen.append(numbers)).prove(_static("static_observer.pv"), 200.0, Event())
     assert seen
     assert all(len(numbers) == 4 for numbers in seen)
 
@@ -151,6 +202,15 @@ def test_compare_fails_on_contradictions_alone(
     fake.prover(here, fake.GOOD.replace(old, new))
     assert run("--compare") == code
     assert told in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_charts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--engine", "builtin", "--charts", str(tmp_path / "drawn" / "here")) == 0
+    assert "1 chart in " in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "drawn" / "here").iterdir()] == ["made-up_reached.svg"]
+    assert run("--compare", "--charts", str(tmp_path)) == 2
+    assert run("--engine", "builtin", "--charts", str(tmp_path / "expected.json")) == 3
 
 
 def test_compare_without_proverif_is_skipped(

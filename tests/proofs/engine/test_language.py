@@ -83,7 +83,6 @@ def test_refused_by_name_and_line(declaration: str, process: str, message: str |
         ("query secret k.", "script.pv:6: query secret"),
         ("query x: bitstring; event(E(x)) ==> (event(E(x)) ==> event(E(x))).", "script.pv:6: nested correspondences"),
         ("query x: bitstring; event(E(x)) ==> attacker(x).", "script.pv:6: attacker behind ==>"),
-        ("query x: bitstring; inj-event(E(x)) && inj-event(E(x)) ==> event(E(x)).", "several injective events"),
     ],
 )
 def test_queries_refused_one_by_one(query: str, reason: str) -> None:

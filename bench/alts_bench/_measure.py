@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def alternate(loops: Mapping[str, Callable[[], int]], seconds: float) -> dict[str, float]:
-    """Run the loops in turn for about `seconds` in all and return the median cost of one operation of each, in seconds.
+def samples(loops: Mapping[str, Callable[[], int]], seconds: float) -> dict[str, list[float]]:
+    """Run the loops in turn for about `seconds` in all and return what one operation of each cost, visit by visit.
+
+    Costs are seconds of processor time: what else runs on the machine still takes caches away, but no time.
 
     Args:
         loops: name to a function that does some operations and returns how many.
@@ -23,7 +25,12 @@ def alternate(loops: Mapping[str, Callable[[], int]], seconds: float) -> dict[st
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or min(map(len, costs.values())) < 3:
         for name, loop in loops.items():
-            start = time.perf_counter()
+            start = time.process_time()
             count = loop()
-            costs[name].append((time.perf_counter() - start) / count)
-    return {name: statistics.median(values) for name, values in costs.items()}
+            costs[name].append((time.process_time() - start) / count)
+    return costs
+
+
+def alternate(loops: Mapping[str, Callable[[], int]], seconds: float) -> dict[str, float]:
+    """Return the median of `samples` of each loop."""
+    return {name: statistics.median(values) for name, values in samples(loops, seconds).items()}

@@ -17,6 +17,7 @@ from alts._key_schedule import (
     derive_secrets,
     diffie_hellman,
     finished_authenticator,
+    keyed,
     ticket_authenticator,
     transcript_hash,
 )
@@ -259,9 +260,10 @@ class ServerOpponent(Opponent):
             key_material = diffie_hellman(self.configuration.credential.private_key, client.x25519_public_key)
         digest = transcript_hash(self.client_init[8:], server_init)
         secrets = derive_secrets(key_material, digest, client.identity, _body(certificate).identity)
+        mac = keyed(secrets.authenticator)
         finished = ServerFinished(
-            authenticator=finished_authenticator(secrets, self.role),
-            ticket_authenticator=ticket_authenticator(secrets, self.role, None),
+            authenticator=finished_authenticator(mac, self.role),
+            ticket_authenticator=ticket_authenticator(mac, self.role, None),
         )
         payload = finished.SerializeToString(deterministic=True)
         self.flight = [make_frame(SERVER_INIT, server_init), make_frame(SERVER_FINISHED, payload)]

@@ -18,8 +18,8 @@ from kyber_py.ml_kem import ML_KEM_768
 
 import alts
 from alts import _key_schedule, _tickets, _trust, policy, revocation
+from alts._contents import Ticket
 from alts._messages import SHARE_SIZES
-from alts_schema.handshake_pb2 import IssuedTicket
 from alts_vectors.target import (
     CertificateVerdict,
     Completion,
@@ -261,9 +261,10 @@ class ReferenceTarget(ServicesTarget):
         th = _key_schedule.transcript_hash(client_init, server_init)
         secrets = _key_schedule.derive_secrets(shared_secret, th, client_identity, server_identity)
         values = {"transcriptHash": th, "M": secrets.record, "R": secrets.resumption, "A": secrets.authenticator}
+        mac = _key_schedule.keyed(secrets.authenticator)
         for role in alts.Role:
-            values[f"{role}Authenticator"] = _key_schedule.finished_authenticator(secrets, role)
-            values[f"{role}TicketAuthenticator"] = _key_schedule.ticket_authenticator(secrets, role, None)
+            values[f"{role}Authenticator"] = _key_schedule.finished_authenticator(mac, role)
+            values[f"{role}TicketAuthenticator"] = _key_schedule.ticket_authenticator(mac, role, None)
         return values
 
     def ticket_authenticator(
@@ -273,11 +274,10 @@ class ReferenceTarget(ServicesTarget):
         message = None
         if ticket is not None:
             resumption_id, epoch, lifetime, opaque = ticket
-            message = IssuedTicket(
-                resumption_id=resumption_id, key_epoch=epoch, lifetime_seconds=lifetime, ticket=opaque
-            )
-        secrets = alts.Secrets(bytes(128), bytes(32), authenticator_secret)
-        return _key_schedule.ticket_authenticator(secrets, alts.Role(sender), message)
+            message = Ticket(resumption_id, epoch, opaque, lifetime)
+        return _key_schedule.ticket_authenticator(
+            _key_schedule.keyed(authenticator_secret), alts.Role(sender), message
+        )
 
     def certificate(self, certificate: bytes, verifier: EndpointSettings, peer_role: RoleName) -> CertificateVerdict:
         """SPEC 4.9."""
@@ -314,7 +314,7 @@ class ReferenceTarget(ServicesTarget):
 
     def ticket_secret(self, resumption_secret: bytes, maker: RoleName) -> bytes:
         """SPEC 12.3."""
-        return _key_schedule.ticket_secret(alts.Secrets(bytes(128), resumption_secret, bytes(32)), alts.Role(maker))
+        return _key_schedule.ticket_secret(resumption_secret, alts.Role(maker))
 
     def seal_ticket(self, resumption: ResumptionSettings, maker: RoleName, text: TicketText, salt: bytes) -> bytes:
         """SPEC 12.2."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from alts_schema.handshake_pb2 import ClientInit, RpcVersions, Version
+from alts_schema.handshake_pb2 import ClientInit
 
 from ._errors import ConfigurationError, PeerViolation
 from ._key_schedule import encapsulate
@@ -20,8 +19,9 @@ from ._messages import (
     MAX_FRAME_SIZE,
     MIN_FRAME_SIZE,
     RECORD_PROTOCOLS,
-    VERSION,
+    SHARE_SIZES,
     check_names,
+    encodable,
 )
 from ._trust import parse_certificate
 
@@ -66,9 +66,9 @@ class Credential:
         if public_key != parsed.body.x25519_public_key:
             raise ConfigurationError("the private key does not belong to the certificate")
         object.__setattr__(self, "parsed", parsed)
-        object.__setattr__(self, "peer", parsed.peer())
+        object.__setattr__(self, "peer", parsed.owner)
         object.__setattr__(self, "identity", parsed.body.identity)
-        object.__setattr__(self, "digest", hashlib.sha256(self.certificate).digest())
+        object.__setattr__(self, "digest", parsed.owner.certificate_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,10 @@ class Configuration:
     max_frame_size: int = MAX_FRAME_SIZE
     target_identities: frozenset[str] = frozenset()
     resumption: Resumption | None = None
-    client_init: ClientInit = field(init=False, repr=False, compare=False)
-    """What every ClientInit of this endpoint has in common."""
+    client_init: tuple[bytes, bytes] = field(init=False, repr=False, compare=False)
+    """What every ClientInit of this endpoint has before and after its key shares, encoded."""
+    share_ciphers: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The allowed handshake ciphers that need a key share."""
 
     def __post_init__(self) -> None:
         for what in ("handshake_ciphers", "record_protocols", "application_protocols"):
@@ -135,18 +137,20 @@ class Configuration:
         _require(all(0 <= part < 2**32 for part in (*low, *high)) and low <= high, "RPC version range")
         _require(MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
         _require(all(map(IDENTITY.fullmatch, self.target_identities)), "target identity")
-        template = ClientInit(
-            version=VERSION,
+        before = ClientInit(
             certificate=self.credential.certificate,
             handshake_ciphers=self.handshake_ciphers,
             record_protocols=self.record_protocols,
+        )
+        after = ClientInit(
             application_protocols=self.application_protocols,
-            rpc_versions=RpcVersions(
-                max=Version(major=high[0], minor=high[1]), min=Version(major=low[0], minor=low[1])
-            ),
+            rpc_versions=encodable(self.rpc_versions),
             max_frame_size=self.max_frame_size,
         )
-        object.__setattr__(self, "client_init", template)
+        encoded = before.SerializeToString(deterministic=True), after.SerializeToString(deterministic=True)
+        object.__setattr__(self, "client_init", encoded)
+        needy = tuple(cipher for cipher in self.handshake_ciphers if SHARE_SIZES[cipher][0])
+        object.__setattr__(self, "share_ciphers", needy)
 
 
 def _require(condition: bool, what: str) -> None:

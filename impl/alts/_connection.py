@@ -36,14 +36,15 @@ class Connection:
         state: of SPEC 2.1.
     """
 
+    _final: State | None = None
+    _result: HandshakeResult | None = None
+    _sealer: Sealer | None = None
+    _opener: Opener | None = None
+
     def __init__(self, role: Role, configuration: Configuration, environment: Environment) -> None:
         self._handshake = Handshake(role, configuration, environment)
         self._role = role
-        self._final: State | None = None
         self._outgoing: list[bytes | bytearray] = []
-        self._result: HandshakeResult | None = None
-        self._sealer: Sealer | None = None
-        self._opener: Opener | None = None
 
     @property
     def role(self) -> Role:
@@ -80,15 +81,15 @@ class Connection:
             return []
         events: list[Event] = []
         if self._result is None:
-            self._handshake.receive_data(data)
-            if self._handshake.error is not None:
-                return [self._fail(self._handshake.error)]
-            result = self._handshake.result
-            if result is None:
+            handshake = self._handshake
+            handshake.receive_data(data)
+            if handshake.error is not None:
+                return [self._fail(handshake.error)]
+            if handshake.result is None:
                 return []
-            self._result = result
+            self._result = result = handshake.result
             events.append(HandshakeCompleted(result.peer, result.local_identity, result.negotiated, result.evidence))
-            data = self._handshake.take_trailing()
+            data = handshake.take_trailing()
             if not data:
                 return events
         self._open(data, events)
@@ -128,10 +129,11 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """Return, and forget, the bytes for the peer."""
+        handshake = self._handshake.data_to_send()
+        if not self._outgoing:
+            return handshake
         outgoing, self._outgoing = self._outgoing, []
-        if handshake := self._handshake.data_to_send():
-            outgoing.insert(0, handshake)
-        return b"".join(outgoing)
+        return b"".join((handshake, *outgoing))
 
     def expire(self) -> list[Event]:
         """The time for the handshake is over (SPEC 11.2); nothing happens if it is complete."""

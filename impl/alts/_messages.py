@@ -9,23 +9,26 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Container, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from alts_schema import handshake_pb2 as handshake
 
+from ._contents import Answer, Offer, Presented, RpcVersions, Ticket
 from ._errors import ErrorCode, PeerViolation
 from ._table import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from google.protobuf.message import Message
 
 
 FRAME_HEADER = struct.Struct("<II")
 """length (of type and payload), type; both little-endian (SPEC 3.1)."""
+_HEADER_SIZE, _unpack_header = FRAME_HEADER.size, FRAME_HEADER.unpack_from
 LENGTH_FIELD_SIZE = 4
 TYPE_FIELD_SIZE = 4
 MAX_HANDSHAKE_FRAME = 16384
@@ -80,14 +83,18 @@ NAME = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 """An entry of a list (SPEC 5.2); use `fullmatch`."""
 
 _M = TypeVar("_M", bound="Message")
+_T = TypeVar("_T")
 
+_VERSION_AND_NONCE = b"\x08\x01\x12\x20"
+"""How a canonical ClientInit or ServerInit begins: version 1, and a nonce of 32 bytes, which follow."""
+_AFTER_NONCE = len(_VERSION_AND_NONCE) + NONCE_SIZE
+_BARE_FINISHED, _LEAST_TICKET = 2 * (2 + AUTHENTICATOR_SIZE), 24
+_MOST_REMEMBERED = 512
 
-class Frame(NamedTuple):
-    """A complete handshake-phase frame: its input symbol, its payload, and its size on the wire."""
-
-    symbol: Input
-    payload: bytes
-    size: int
+_OFFERS: dict[bytes, tuple[bytes, Offer]] = {}
+"""By certificate: the last Offer that came with it, encoded and checked. Peers say the same again and again."""
+_ANSWERS: dict[bytes, Answer] = {}
+"""By encoding: Answers that were checked."""
 
 
 def encode_frame(symbol: Input, payload: bytes) -> bytes:
@@ -95,33 +102,36 @@ def encode_frame(symbol: Input, payload: bytes) -> bytes:
     return FRAME_HEADER.pack(TYPE_FIELD_SIZE + len(payload), FRAME_TYPES[symbol]) + payload
 
 
-def read_handshake_frame(buffer: bytes | bytearray, acceptable: frozenset[Input]) -> Frame | None:
-    """Return the first frame of `buffer`, or None if it is still incomplete (SPEC 3.3).
+def read_handshake_frame(buffer: bytes | bytearray, acceptable: Container[int]) -> tuple[int, bytes, int] | None:
+    """Return the first frame of `buffer`: type, payload, size on the wire; None if it is incomplete (SPEC 3.3).
 
     Args:
         buffer: what has arrived and is not consumed.
-        acceptable: symbols that have a row in the present state.
+        acceptable: types that have a row in the present state.
 
     Raises:
         PeerViolation: from the length as soon as 4 bytes are there, from the type as soon as 8 are.
     """
-    if len(buffer) < LENGTH_FIELD_SIZE:
+    have = len(buffer)
+    if have < _HEADER_SIZE:
+        if have >= LENGTH_FIELD_SIZE:
+            _check_length(int.from_bytes(buffer[:LENGTH_FIELD_SIZE], "little"))
         return None
-    length = int.from_bytes(buffer[:LENGTH_FIELD_SIZE], "little")
+    length, number = _unpack_header(buffer)
+    if number not in acceptable or not TYPE_FIELD_SIZE <= length <= MAX_HANDSHAKE_FRAME:
+        _check_length(length)
+        raise PeerViolation(
+            ErrorCode.UNEXPECTED_MESSAGE, f"frame type {number} ({FRAME_INPUTS.get(number, Input.UNKNOWN)})"
+        )
+    size = LENGTH_FIELD_SIZE + length
+    return (number, bytes(buffer[_HEADER_SIZE:size]), size) if have >= size else None
+
+
+def _check_length(length: int) -> None:
     if length < TYPE_FIELD_SIZE:
         raise PeerViolation(ErrorCode.DECODE_ERROR, f"frame length {length} has no room for the type")
     if length > MAX_HANDSHAKE_FRAME:
         raise PeerViolation(ErrorCode.FRAME_TOO_LARGE, f"handshake frame of {length} bytes")
-    if len(buffer) < FRAME_HEADER.size:
-        return None
-    number = int.from_bytes(buffer[LENGTH_FIELD_SIZE : FRAME_HEADER.size], "little")
-    symbol = FRAME_INPUTS.get(number, Input.UNKNOWN)
-    if symbol not in acceptable:
-        raise PeerViolation(ErrorCode.UNEXPECTED_MESSAGE, f"frame type {number} ({symbol})")
-    size = LENGTH_FIELD_SIZE + length
-    if len(buffer) < size:
-        return None
-    return Frame(symbol, bytes(buffer[FRAME_HEADER.size : size]), size)
 
 
 def _parse(kind: type[_M], data: bytes, code: ErrorCode) -> _M:
@@ -145,85 +155,184 @@ def _illegal(condition: bool, detail: str) -> None:
 
 def check_names(names: Sequence[str], what: str, code: ErrorCode = ErrorCode.ILLEGAL_PARAMETER) -> None:
     """Check a list of names (SPEC 5.2): 1 to 16 entries, 1 to 64 visible ASCII characters each, none twice."""
-    if not 1 <= len(names) <= MAX_LIST or not _are_names(tuple(names)):
+    distinct = 1 <= len(names) <= MAX_LIST and len(set(names)) == len(names)
+    if not distinct or not all(map(NAME.fullmatch, names)):
         raise PeerViolation(code, f"{what} is not a list of 1 to {MAX_LIST} distinct names")
 
 
-@functools.lru_cache(maxsize=256)  # pure; peers send the same few lists all the time
-def _are_names(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names) and all(map(NAME.fullmatch, names))
-
-
-def _check_rpc_versions(versions: handshake.RpcVersions, present: bool) -> None:
+def _rpc_versions(versions: handshake.RpcVersions, present: bool) -> RpcVersions:
     complete = present and versions.HasField("max") and versions.HasField("min")
     _illegal(not complete, "RPC versions are missing")
     low, high = (versions.min.major, versions.min.minor), (versions.max.major, versions.max.minor)
     _illegal(low > high, "RPC version range is empty")
+    return low, high
 
 
-def _check_ticket(ticket: handshake.PresentedTicket | handshake.IssuedTicket) -> None:
-    _illegal(len(ticket.resumption_id) != RESUMPTION_ID_SIZE, "resumption ID of a ticket is not 16 bytes")
-    _illegal(ticket.key_epoch < 1, "key epoch of a ticket is 0")
-    _illegal(not 1 <= len(ticket.ticket) <= 4096, "ticket size")
-    if isinstance(ticket, handshake.IssuedTicket):
-        _illegal(not 1 <= ticket.lifetime_seconds <= 86400, "ticket lifetime")
+def _ticket(message: handshake.PresentedTicket | handshake.IssuedTicket, lifetime: int = 0) -> Ticket:
+    resumption_id, epoch, sealed = message.resumption_id, message.key_epoch, message.ticket
+    if len(resumption_id) != RESUMPTION_ID_SIZE or epoch < 1 or not 1 <= len(sealed) <= 4096:
+        raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "resumption ID, key epoch or size of a ticket")
+    return Ticket(resumption_id, epoch, sealed, lifetime)
 
 
-def decode_client_init(data: bytes) -> handshake.ClientInit:
+def _varint_at(data: bytes, at: int) -> tuple[int, int]:
+    """Return the integer at `at` and where it ends, if it has 4 bytes at most: encode what was read, and compare."""
+    value, at = data[at], at + 1
+    if value >= 0x80:
+        value &= 0x7F
+        for shift, byte in zip((7, 14, 21), data[at : at + 3], strict=False):
+            value, at = value | (byte & 0x7F) << shift, at + 1
+            if byte < 0x80:
+                break
+    return value, at
+
+
+def _ticket_at(data: bytes, at: int, *, issued: bool) -> Ticket | None:
+    """Read a ticket, the last field of `data`, from its size on; None if it cannot be legal (see `_varint_at`)."""
+    if len(data) - at < _LEAST_TICKET:
+        return None
+    at += 1 if len(data) - at <= 0x80 else 2  # one byte or two for the size of all that is left
+    resumption_id = data[at + 2 : at + 18]
+    epoch, at = _varint_at(data, at + 19)
+    lifetime = 0
+    if issued and at + 1 < len(data):
+        lifetime, at = _varint_at(data, at + 1)
+    ticket = data[at + (2 if len(data) - at <= 0x81 else 3) :]  # after its tag, and one byte or two for its size
+    legal = epoch >= 1 and issued <= lifetime <= 86400 and 1 <= len(ticket) <= 4096
+    return Ticket(resumption_id, epoch, ticket, lifetime) if legal else None
+
+
+def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> _T:
+    if len(memory) >= _MOST_REMEMBERED:
+        memory.clear()
+    memory[fields] = meaning
+    return meaning
+
+
+def decode_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
     """Decode a ClientInit payload and check its syntax (SPEC 5.2, 5.3; HS-3)."""
+    return _known_client_init(data) or _new_client_init(data)
+
+
+def _known_client_init(data: bytes) -> tuple[Offer, Ticket | None] | None:
+    """Decode a ClientInit that is that of a known client again, but for nonce and ticket; None: it is not.
+
+    It is read as if it were, encoded again, and compared: what is equal is canonical.
+    """
+    if len(data) <= _AFTER_NONCE + 1:
+        return None
+    size, at = _varint_at(data, _AFTER_NONCE + 1)
+    known = _OFFERS.get(data[at : at + size])  # the certificate, the first field after the nonce
+    if known is None or not (data.startswith(_VERSION_AND_NONCE) and data.startswith(known[0], _AFTER_NONCE)):
+        return None
+    at = _AFTER_NONCE + len(known[0])
+    if at == len(data):
+        return known[1], None
+    ticket = _ticket_at(data, at + 1, issued=False)
+    return (known[1], ticket) if ticket and encode_bytes(12, _presented(*ticket[:3])) == data[at:] else None
+
+
+def _new_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
     message = _parse(handshake.ClientInit, data, ErrorCode.DECODE_ERROR)
     if message.version != VERSION:
         raise PeerViolation(ErrorCode.UNSUPPORTED_VERSION, f"version {message.version}")
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
+    ticket = _ticket(message.ticket) if message.HasField("ticket") else None
+    offer = _offer(message)
+    if not offer.key_shares:  # with key shares no two are alike
+        end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
+        _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
+    return offer, ticket
+
+
+def _offer(message: handshake.ClientInit) -> Offer:
+    """Check what is left of a canonical ClientInit: everything but version, nonce and ticket."""
     check_names(message.handshake_ciphers, "handshake_ciphers")
     check_names(message.record_protocols, "record_protocols")
     check_names(message.application_protocols, "application_protocols")
-    shares = [entry.handshake_cipher for entry in message.key_shares]
-    _illegal(len(shares) > MAX_LIST or len(set(shares)) != len(shares), "too many or repeated key shares")
-    _illegal(not set(shares) <= set(message.handshake_ciphers), "key share for a cipher that is not offered")
-    _illegal(any(not 1 <= len(entry.share) <= 2048 for entry in message.key_shares), "key share size")
-    given = {entry.handshake_cipher: len(entry.share) for entry in message.key_shares}
+    given = {entry.handshake_cipher: entry.share for entry in message.key_shares}
+    repeated = len(given) != len(message.key_shares)
+    _illegal(repeated or len(given) > MAX_LIST, "too many or repeated key shares")
+    _illegal(not set(given) <= set(message.handshake_ciphers), "key share for a cipher that is not offered")
+    _illegal(any(not 1 <= len(share) <= 2048 for share in given.values()), "key share size")
     for name in message.handshake_ciphers:
         size = SHARE_SIZES.get(name)
-        _illegal(size is not None and given.get(name, 0) != size[0], f"key share of {name}")
-    _check_rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
+        _illegal(size is not None and len(given.get(name, b"")) != size[0], f"key share of {name}")
+    rpc_versions = _rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
     _illegal(not MIN_FRAME_SIZE <= message.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
     _illegal(len(message.resumption_id) not in (0, RESUMPTION_ID_SIZE), "resumption ID is not 16 bytes")
-    epochs = list(message.ticket_key_epochs)
-    _illegal(len(epochs) > 8 or epochs != sorted(set(epochs)), "ticket key epochs")
+    epochs = tuple(message.ticket_key_epochs)
+    _illegal(len(epochs) > 8 or epochs != tuple(sorted(set(epochs))), "ticket key epochs")
     _illegal(bool(epochs) and not message.resumption_id, "ticket key epochs without a resumption ID")
-    if message.HasField("ticket"):
-        _check_ticket(message.ticket)
-    return message
+    return Offer(
+        message.certificate,
+        tuple(message.handshake_ciphers),
+        tuple(message.record_protocols),
+        given,
+        tuple(message.application_protocols),
+        rpc_versions,
+        message.max_frame_size,
+        message.resumption_id,
+        epochs,
+    )
 
 
-def decode_server_init(data: bytes) -> handshake.ServerInit:
+def decode_server_init(data: bytes) -> Answer:
     """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6)."""
+    fields = data[_AFTER_NONCE:] if data.startswith(_VERSION_AND_NONCE) and len(data) >= _AFTER_NONCE else b""
+    answer = _ANSWERS.get(fields)  # canonical up to the nonce, which may be any, and known from there on
+    if answer is None:
+        answer = _answer(data)
+        if not answer.key_share and answer.ticket is None:
+            _remember(_ANSWERS, fields, answer)
+    return answer
+
+
+def _answer(data: bytes) -> Answer:
     message = _parse(handshake.ServerInit, data, ErrorCode.DECODE_ERROR)
     if message.version != VERSION:
         raise PeerViolation(ErrorCode.UNSUPPORTED_VERSION, f"version {message.version}")
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
-    _check_rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
+    rpc_versions = _rpc_versions(message.rpc_versions, message.HasField("rpc_versions"))
     _illegal(not MIN_FRAME_SIZE <= message.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
-    if message.HasField("ticket"):
-        _check_ticket(message.ticket)
-    return message
+    return Answer(
+        message.mode,
+        message.certificate,
+        message.handshake_cipher,
+        message.record_protocol,
+        message.application_protocol,
+        rpc_versions,
+        message.max_frame_size,
+        message.key_share,
+        _ticket(message.ticket) if message.HasField("ticket") else None,
+    )
 
 
-_F = TypeVar("_F", handshake.ServerFinished, handshake.ClientFinished)
+def decode_finished(
+    kind: type[handshake.ServerFinished | handshake.ClientFinished], data: bytes
+) -> tuple[bytes, bytes, Ticket | None]:
+    """Decode a ServerFinished or ClientFinished payload and check its syntax (SPEC 5.2, 5.3; HS-7, HS-9).
 
-
-def decode_finished(kind: type[_F], data: bytes) -> _F:
-    """Decode a ServerFinished or ClientFinished payload and check its syntax (SPEC 5.2, 5.3; HS-7, HS-9)."""
+    Returns:
+        authenticator and ticket authenticator, 32 bytes each, and the ticket, if there is one.
+    """
+    authenticator, ticket_authenticator = data[2:34], data[36:68]  # read as usual, encoded, and compared
+    ticket = _ticket_at(data, 69, issued=True) if len(data) > _BARE_FINISHED else None
+    if len(data) >= _BARE_FINISHED and encode_finished(authenticator, ticket_authenticator, ticket) == data:
+        return authenticator, ticket_authenticator, ticket
     message = _parse(kind, data, ErrorCode.DECODE_ERROR)
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
-    _illegal(len(message.authenticator) != AUTHENTICATOR_SIZE, "authenticator is not 32 bytes")
-    _illegal(len(message.ticket_authenticator) != AUTHENTICATOR_SIZE, "ticket authenticator is not 32 bytes")
+    authenticator, ticket_authenticator, ticket = message.authenticator, message.ticket_authenticator, None
+    if len(authenticator) != AUTHENTICATOR_SIZE or len(ticket_authenticator) != AUTHENTICATOR_SIZE:
+        raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "an authenticator is not 32 bytes")
     if message.HasField("ticket"):
-        _check_ticket(message.ticket)
-    return message
+        issued = message.ticket
+        ticket = _ticket(issued, issued.lifetime_seconds)
+        if not 1 <= ticket.lifetime_seconds <= 86400:
+            raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "ticket lifetime")
+    return authenticator, ticket_authenticator, ticket
 
 
 def decode_alert(data: bytes) -> int:
@@ -240,3 +349,101 @@ def decode_credential(kind: type[_M], data: bytes) -> _M:
     message = _parse(kind, data, ErrorCode.BAD_CERTIFICATE)
     _require_canonical(message, data, ErrorCode.BAD_CERTIFICATE)
     return message
+
+
+# -- encoding: messages are put together from fields, the constant ones of which the library encoded once --------------
+
+
+@functools.lru_cache(maxsize=1024)
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+_INTEGER_TAGS, _BYTES_TAGS = ([bytes((number << 3 | kind,)) for number in range(16)] for kind in (0, 2))
+
+
+def encode_bytes(number: int, value: bytes) -> bytes:
+    """Return field `number` (1 to 15) with bytes, a string in UTF-8, or an encoded message; nothing if it is empty."""
+    return _BYTES_TAGS[number] + _varint(len(value)) + value if value else b""
+
+
+def encode_integer(number: int, value: int) -> bytes:
+    """Return field `number` (1 to 15) with an unsigned integer; nothing if it is 0."""
+    return _INTEGER_TAGS[number] + _varint(value) if value else b""
+
+
+def encode_client_init(
+    fields: tuple[bytes, bytes], nonce: bytes, shares: Mapping[str, bytes], resumption: bytes, ticket: Presented | None
+) -> bytes:
+    """Return a ClientInit payload (HS-3).
+
+    Args:
+        fields: what every ClientInit of this endpoint has before and after its key shares, encoded.
+        nonce: 32 bytes.
+        shares: key share by handshake cipher, in order of preference.
+        resumption: what it says about the own resumption keys, encoded.
+        ticket: that is presented.
+    """
+    key_shares = b""
+    if shares:
+        entries = [handshake.KeyShare(handshake_cipher=cipher, share=share) for cipher, share in shares.items()]
+        key_shares = handshake.ClientInit(key_shares=entries).SerializeToString(deterministic=True)
+    presented = b"" if ticket is None else encode_bytes(12, _presented(*ticket))
+    return b"".join((_VERSION_AND_NONCE, nonce, fields[0], key_shares, fields[1], resumption, presented))
+
+
+def encodable(versions: RpcVersions) -> handshake.RpcVersions:
+    """Return a range as messages have it."""
+    low, high = (handshake.Version(major=major, minor=minor) for major, minor in versions)
+    return handshake.RpcVersions(max=high, min=low)
+
+
+def _presented(resumption_id: bytes, epoch: int, sealed: bytes) -> bytes:
+    parts = b"\x0a\x10", resumption_id, b"\x10", _varint(epoch), b"\x1a", _varint(len(sealed)), sealed
+    return b"".join(parts)
+
+
+@functools.lru_cache(maxsize=256)
+def answer_fields(cipher: str, record: str, application: str, rpc_versions: RpcVersions, frame_size: int) -> bytes:
+    """Return what the server chose, and its RPC versions, as encoded in ServerInit."""
+    message = handshake.ServerInit(
+        handshake_cipher=cipher,
+        record_protocol=record,
+        application_protocol=application,
+        rpc_versions=encodable(rpc_versions),
+        max_frame_size=frame_size,
+    )
+    return message.SerializeToString(deterministic=True)
+
+
+def encode_server_init(
+    nonce: bytes, mode: int, certificate: bytes, fields: bytes, key_share: bytes, ticket: Presented | None
+) -> bytes:
+    """Return a ServerInit payload (HS-6); `fields` are `answer_fields`, the others as in the message."""
+    return b"".join(
+        (
+            _VERSION_AND_NONCE,
+            nonce,
+            encode_integer(3, mode),
+            encode_bytes(4, certificate) if certificate else b"",
+            fields,
+            encode_bytes(10, key_share) if key_share else b"",
+            encode_bytes(11, _presented(*ticket)) if ticket else b"",
+        )
+    )
+
+
+def encode_finished(authenticator: bytes, ticket_authenticator: bytes, ticket: Ticket | None) -> bytes:
+    """Return a ServerFinished or ClientFinished payload (HS-7, HS-9); the two are encoded alike."""
+    if ticket is None:
+        return b"\x0a\x20" + authenticator + b"\x12\x20" + ticket_authenticator
+    resumption_id, epoch, sealed, lifetime = ticket
+    numbers = b"\x10" + _varint(epoch) + b"\x18" + _varint(lifetime) + b"\x22" + _varint(len(sealed))
+    size = _varint(2 + RESUMPTION_ID_SIZE + len(numbers) + len(sealed))
+    head = b"\x0a\x20", authenticator, b"\x12\x20", ticket_authenticator, b"\x1a", size
+    return b"".join((*head, b"\x0a\x10", resumption_id, numbers, sealed))

@@ -6,13 +6,13 @@ in place from 8 KiB a frame upwards, where saving the copy outweighs the dearer 
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ._errors import ErrorCode, FrameLimitError, PeerViolation, UsageError
+from ._key_schedule import hmac_sha256
 from ._messages import DATA_FRAME, FRAME_HEADER, LENGTH_FIELD_SIZE, TYPE_FIELD_SIZE
 from ._table import Role
 
@@ -67,7 +67,7 @@ class _Direction:
         aead = self._aead
         if aead is None or epoch != self._epoch:
             # counter[2:8]: the frame number without its low 16 bits
-            key = hmac.digest(self._kdf_key, epoch.to_bytes(6, "little") + b"\x01", "sha256")[:AEAD_KEY_SIZE]
+            key = hmac_sha256(self._kdf_key, epoch.to_bytes(6, "little") + b"\x01")[:AEAD_KEY_SIZE]
             aead = self._aead = AESGCM(key)
             self._epoch = epoch
         self.frames = number + 1

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from alts_schema.handshake_pb2 import ClientInit, IssuedTicket, PresentedTicket, ServerInit
-
+from ._contents import Ticket
 from ._errors import ErrorCode, PeerViolation
-from ._key_schedule import Secrets, ticket_secret
+from ._key_schedule import ticket_secret
 from ._messages import X25519_KCI_SHA256, X25519_STATIC_SHA256
 from ._table import Role
 from ._tickets import (
@@ -27,14 +26,17 @@ from ._tickets import (
 from ._trust import Category, parse_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
-    from ._config import Configuration, Environment
+    from ._config import Configuration
+    from ._contents import Answer, Offer, Presented
     from ._events import Mode
+    from ._tickets import Line
     from ._trust import Trust
 
 TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
 """Seconds: a ticket lives at most 24 h, a chain of sessions without a full handshake at most 48 h (SPEC 12.5)."""
+_OTHER = {Role.CLIENT: Role.SERVER, Role.SERVER: Role.CLIENT}
 CLOCK_SKEW = 300
 """Seconds that a replica's clock may be behind the one that made a ticket."""
 
@@ -52,11 +54,13 @@ def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bo
 
 def ticket_lifetime(session: Session, now: int) -> int:
     """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
-    end = min(now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME)
-    for not_after in (session.peer.not_after, session.own.not_after):
-        if not_after:
-            end = min(end, not_after)
-    return end - now
+    ends = (
+        now + TICKET_LIFETIME,
+        session.full_handshake + CHAIN_LIFETIME,
+        session.peer.not_after,
+        session.own.not_after,
+    )
+    return min(filter(None, ends)) - now  # a certificate whose end is 0 has none
 
 
 def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
@@ -64,10 +68,10 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
 
     Revocation, policy and trust are today's; identities, issuers and IDs are those of the full handshake.
     """
-    peer, own = session.peer, session.own
-    if not session.created - CLOCK_SKEW <= now < session.created + TICKET_LIFETIME:
+    _, peer, own, _, created, full_handshake = session
+    if not created - CLOCK_SKEW <= now < created + TICKET_LIFETIME:
         return "ticket expired"
-    if now >= session.full_handshake + CHAIN_LIFETIME:
+    if now >= full_handshake + CHAIN_LIFETIME:
         return "chain expired"
     if (peer.not_after and now >= peer.not_after) or (own.not_after and now >= own.not_after):
         return "certificate expired"
@@ -77,8 +81,9 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
         return "a human is no server"
     if not trust.policy.allows(peer.issuer, peer.category, peer.identity):
         return "policy denies"
-    for number in (*peer.revocation_ids, *own.revocation_ids):
-        if trust.is_revoked(number) is not False:
+    is_revoked = trust.is_revoked
+    for number in peer.revocation_ids + own.revocation_ids:
+        if is_revoked(number) is not False:
             return "revoked"
     if targets and peer.identity not in targets:
         return "not a target identity"
@@ -108,71 +113,66 @@ class Resumer:
     Args:
         role: of this endpoint.
         configuration: of this endpoint.
-        environment: clock and randomness.
         resumption: the configuration's; asked of once, so that a rotation does not fall into a handshake.
     """
 
-    def __init__(
-        self, role: Role, configuration: Configuration, environment: Environment, resumption: Resumption
-    ) -> None:
-        self._role = role
+    _peer_resumption_id = b""
+    _named = False  # whether ClientInit named the own IDR
+    offered: HeldTicket | None = None
+
+    def __init__(self, role: Role, configuration: Configuration, resumption: Resumption) -> None:
+        self._role, self._peer_role = role, _OTHER[role]
         self._configuration = configuration
-        self._environment = environment
         self._resumption = resumption
         self._keys = resumption.keys
-        self._peer_role = Role.SERVER if role is Role.CLIENT else Role.CLIENT
-        self._peer_resumption_id = b""
-        self._named = False  # whether ClientInit named the own IDR
-        self.offered: HeldTicket | None = None
 
-    def offer(self, message: ClientInit) -> None:
-        """Client: add to ClientInit the own IDR and epochs, and a server-made ticket if one is held (HS-3, RES-4).
+    def offer(self, now: int) -> tuple[bytes, Presented | None]:
+        """Client: return what ClientInit says of the own keys, and a server-made ticket if one is held (HS-3, RES-4).
 
         A ticket is looked for under the target identities; without them there is none. It is out of the cache before it
         is sent (RES-7).
         """
-        own, now = self._configuration, self._now()
-        self._named = self._keys is not None and any(cipher != X25519_KCI_SHA256 for cipher in own.handshake_ciphers)
-        if self._keys is not None and self._named:
-            message.resumption_id = self._keys.resumption_id
-            message.ticket_key_epochs.extend(self._keys.epochs)
-        self.offered = self._resumption.cache.take(
+        own = self._configuration
+        ciphers, named = own.handshake_ciphers, b""
+        if self._keys is not None and ciphers != (X25519_KCI_SHA256,):
+            self._named, named = True, self._keys.client_init
+        self.offered = held = self._resumption.cache.take(
             own.target_identities,
             now,
             lambda held: (
                 held.maker is Role.SERVER
-                and held.session.handshake_cipher in own.handshake_ciphers
+                and held.session.handshake_cipher in ciphers
                 and self._usable(held.session, now)
             ),
         )
-        if self.offered is not None:
-            message.ticket.CopyFrom(presented(self.offered))
+        return named, held.presented if held is not None else None
 
-    def at_server(self, message: ClientInit, cipher: str) -> tuple[Mode, Session | None, HeldTicket | None]:
+    def at_server(
+        self, offer: Offer, ticket: Ticket | None, cipher: str, now: int
+    ) -> tuple[Mode, Session | None, HeldTicket | None]:
         """Server: decide the mode (SPEC 12.1); the client's ticket wins over a client-made one that is held here.
 
         The certificate in a ClientInit that is resumed is parsed and not verified: identity and category are compared
         with the ticket, and nothing of it reaches the application.
         """
-        self._peer_resumption_id = message.resumption_id
+        self._peer_resumption_id = offer.resumption_id
         if cipher == X25519_KCI_SHA256:
             return "full", None, None
-        body = parse_certificate(message.certificate).body
-        claimed = body.identity, int(body.category)
-        if message.HasField("ticket"):
-            session = self._accept(message.ticket, cipher, claimed)
+        owner = parse_certificate(offer.certificate).owner
+        claimed = owner.identity, owner.category
+        if ticket is not None:
+            session = self._accept(ticket, cipher, claimed, now)
             if session is not None:
                 return "client_ticket", session, None
-        if not message.resumption_id:
+        if not offer.resumption_id:
             return "full", None, None
-        epochs, now = message.ticket_key_epochs, self._now()
         held = self._resumption.cache.take(
             (claimed[0],),
             now,
             lambda held: (
                 held.maker is Role.CLIENT
-                and held.resumption_id == message.resumption_id
-                and held.key_epoch in epochs
+                and held.resumption_id == offer.resumption_id
+                and held.key_epoch in offer.ticket_key_epochs
                 and held.session.handshake_cipher == cipher
                 and held.session.peer.category == claimed[1]
                 and self._usable(held.session, now)
@@ -180,41 +180,43 @@ class Resumer:
         )
         return ("server_ticket", held.session, held) if held is not None else ("full", None, None)
 
-    def at_client(self, message: ServerInit, mode: Mode) -> Session:
+    def at_client(self, answer: Answer, mode: Mode, now: int) -> Session:
         """Client: return the session that the server resumes (SPEC 12.1, 12.6).
 
         Raises:
             PeerViolation: ILLEGAL_PARAMETER for a resumption that this ClientInit did not allow, TICKET_REFUSED for an
                 attached ticket that cannot be used.
         """
-        cipher = message.handshake_cipher
+        cipher = answer.handshake_cipher
         if mode == "client_ticket":
             if self.offered is None or cipher != self.offered.session.handshake_cipher:
                 raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no such ticket was offered")
             return self.offered.session
-        ticket = message.ticket
+        ticket = answer.ticket
+        assert ticket is not None  # the mode says so, and was compared
         known = self._named and self._keys is not None and ticket.resumption_id == self._keys.resumption_id
         if not known or cipher == X25519_KCI_SHA256:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "mode: no ticket may be attached")
-        session = self._accept(ticket, cipher, None)
+        session = self._accept(ticket, cipher, None, now)
         if session is None:
             raise PeerViolation(ErrorCode.TICKET_REFUSED, "the ticket that the server attached cannot be used")
         return session
 
-    def issue(self, session: Session, secrets: Secrets) -> IssuedTicket | None:
+    def issue(self, line: Line, resumption_secret: bytes, random: Callable[[int], bytes], now: int) -> Ticket | None:
         """Make the ticket that goes out beside Finished, or None where none is made (RES-3, RES-4, RES-6)."""
-        keys, now = self._keys, self._now()
-        allowed = may_resume(
-            session.handshake_cipher, self._role, server_tickets_with_pfs=self._resumption.server_tickets_with_pfs
-        )
-        lifetime = ticket_lifetime(session, now)
-        if keys is None or not allowed or lifetime <= 0:
+        keys = self._keys
+        if keys is None:
             return None
-        session = session.with_secret(ticket_secret(secrets, self._role))
-        epoch, ticket = seal_ticket(keys, self._role, session, self._environment.random)
-        return IssuedTicket(resumption_id=keys.resumption_id, key_epoch=epoch, lifetime_seconds=lifetime, ticket=ticket)
+        role = self._role
+        session = Session(ticket_secret(resumption_secret, role), *line)
+        pfs = self._resumption.server_tickets_with_pfs
+        lifetime = ticket_lifetime(session, now)
+        if not may_resume(session.handshake_cipher, role, server_tickets_with_pfs=pfs) or lifetime <= 0:
+            return None
+        epoch, ticket = seal_ticket(keys, role, session, random)
+        return Ticket(keys.resumption_id, epoch, ticket, lifetime)
 
-    def check(self, issued: IssuedTicket) -> None:
+    def check(self, issued: Ticket) -> None:
         """Server: the client's ticket is for the IDR that ClientInit named (SPEC 12.4).
 
         Raises:
@@ -223,34 +225,26 @@ class Resumer:
         if self._role is Role.SERVER and issued.resumption_id != self._peer_resumption_id:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, "the ticket's resumption ID is not that of ClientInit")
 
-    def keep(self, issued: IssuedTicket, session: Session, secrets: Secrets) -> None:
+    def keep(self, issued: Ticket, line: Line, resumption_secret: bytes, now: int) -> None:
         """Put a ticket of the now authenticated peer into the cache, for no longer than this end allows itself."""
-        now = self._now()
-        lifetime = min(issued.lifetime_seconds, ticket_lifetime(session, now))
+        resumption_id, epoch, sealed, lifetime = issued
+        session = Session(ticket_secret(resumption_secret, self._peer_role), *line)
+        lifetime = min(lifetime, ticket_lifetime(session, now))
         if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
             return
-        session = session.with_secret(ticket_secret(secrets, self._peer_role))
-        self._resumption.cache.put(
-            HeldTicket(issued.resumption_id, issued.key_epoch, issued.ticket, session, now + lifetime, self._peer_role)
-        )
+        self._resumption.cache.put(HeldTicket(resumption_id, epoch, sealed, session, now + lifetime, self._peer_role))
 
-    def _accept(self, ticket: PresentedTicket, cipher: str, claimed: tuple[str, int] | None) -> Session | None:
+    def _accept(self, ticket: Ticket, cipher: str, claimed: tuple[str, Category] | None, now: int) -> Session | None:
         """Open a ticket that this endpoint, or a replica, made; check it anew; use its secret up (RES-3 to RES-7)."""
         if self._keys is None:
             return None
-        session = open_ticket(
-            self._keys,
-            self._role,
-            self._configuration.credential.identity,
-            ticket.resumption_id,
-            ticket.key_epoch,
-            ticket.ticket,
-        )
+        resumption_id, epoch, sealed, _ = ticket
+        identity = self._configuration.credential.identity
+        session = open_ticket(self._keys, self._role, identity, resumption_id, epoch, sealed)
         if session is None or session.handshake_cipher != cipher:
             return None
         if claimed is not None and claimed != (session.peer.identity, session.peer.category):
             return None
-        now = self._now()
         if not self._usable(session, now):
             return None
         return (
@@ -260,11 +254,3 @@ class Resumer:
     def _usable(self, session: Session, now: int) -> bool:
         own = self._configuration
         return not unusable(session, own.trust, now, peer_role=self._peer_role, targets=own.target_identities)
-
-    def _now(self) -> int:
-        return int(self._environment.clock())
-
-
-def presented(held: HeldTicket) -> PresentedTicket:
-    """Return a held ticket as it goes back to a party that can open it."""
-    return PresentedTicket(resumption_id=held.resumption_id, key_epoch=held.key_epoch, ticket=held.ticket)

@@ -124,9 +124,9 @@ class SignedFileStore(Generic[T]):
     def usable(self) -> InForce[T] | None:
         """Return the file in force, or None if there is none or it is too old and the store fails closed."""
         current = self._current
-        if current is None or self._clock() <= current.deadline or self._use_stale(current):
+        if current is None or current.deadline == math.inf:
             return current
-        return None
+        return current if self._clock() <= current.deadline or self._use_stale(current) else None
 
     def offer(self, data: bytes) -> bool:
         """Accept a file that was distributed: verify all of it, write it durably, put it in force.

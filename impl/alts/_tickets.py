@@ -6,23 +6,30 @@ cell share (CRED-3), and its *holder*, who cannot read it and keeps the secret b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from google.protobuf.message import DecodeError
 
 from alts_schema.certificate_pb2 import Category as WireCategory
+from alts_schema.handshake_pb2 import ClientInit
 from alts_schema.ticket_pb2 import Party, TicketContents
 
 from ._errors import ConfigurationError
-from ._messages import HANDSHAKE_CIPHERS, RESUMPTION_ID_SIZE, VERSION
+from ._key_schedule import hmac_sha256
+from ._messages import (
+    HANDSHAKE_CIPHERS,
+    RESUMPTION_ID_SIZE,
+    VERSION,
+    encode_bytes,
+    encode_integer,
+)
 from ._table import Role
 from ._trust import Category, Peer
 
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 
 KEY_SIZE = SALT_SIZE = SECRET_SIZE = 32
 TAG_SIZE = 16
-_LABEL = b"openalts v1 ticket key"
+_KEY_INFO = b"openalts v1 ticket key" + b"\x01"  # label, and the number of HKDF's only block
 _CONTEXT = b"openalts v1 ticket"
 _ROLE = {Role.CLIENT: b"client", Role.SERVER: b"server"}
 _NONCE = bytes(12)  # every ticket has a key of its own, from its salt
@@ -51,6 +58,10 @@ class ResumptionKeys:
 
     resumption_id: bytes
     keys: Mapping[int, bytes] = field(repr=False)
+    newest: int = field(init=False)
+    """The epoch that seals."""
+    client_init: bytes = field(init=False, repr=False)
+    """What ClientInit says about these keys, encoded."""
 
     def __post_init__(self) -> None:
         sized = len(self.resumption_id) == RESUMPTION_ID_SIZE and all(
@@ -58,6 +69,9 @@ class ResumptionKeys:
         )
         if not sized or not 1 <= len(self.keys) <= 8 or not all(1 <= epoch < 1 << 64 for epoch in self.keys):
             raise ConfigurationError("resumption keys: a 16-byte ID and 1 to 8 epochs with 32-byte keys are needed")
+        named = ClientInit(resumption_id=self.resumption_id, ticket_key_epochs=self.epochs)
+        object.__setattr__(self, "newest", max(self.keys))
+        object.__setattr__(self, "client_init", named.SerializeToString(deterministic=True))
 
     @property
     def epochs(self) -> list[int]:
@@ -65,8 +79,7 @@ class ResumptionKeys:
         return sorted(self.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """What both ends remember of a session in order to resume it; all but secret and creation goes down a chain.
 
     Attributes:
@@ -78,50 +91,57 @@ class Session:
         full_handshake: seconds since the epoch when the chain had its last full handshake.
     """
 
-    secret: bytes = field(repr=False)
+    secret: bytes
     peer: Peer
     own: Peer
     handshake_cipher: str
     created: int
     full_handshake: int
 
-    def with_secret(self, secret: bytes) -> Session:
-        """Return the same session with the secret of a ticket."""
-        return Session(secret, self.peer, self.own, self.handshake_cipher, self.created, self.full_handshake)
-
-    def continued(self, now: int) -> Session:
-        """Return the session that resumes this one now; its secret is not known yet (SPEC 12.4)."""
-        return Session(b"", self.peer, self.own, self.handshake_cipher, now, self.full_handshake)
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[1:], self[1:], strict=True))
+        return f"Session({shown})"
 
 
-@dataclass(frozen=True, slots=True)
-class HeldTicket:
+Line = tuple[Peer, Peer, str, int, int]
+"""A `Session` without a secret."""
+
+
+class HeldTicket(NamedTuple):
     """A ticket in its holder's cache, with the secret that the holder cannot read from it."""
 
     resumption_id: bytes
     key_epoch: int
-    ticket: bytes = field(repr=False)
+    ticket: bytes
     session: Session
     expires: int
     maker: Role
     """Who can open it: a server-made ticket goes into ClientInit, a client-made one into ServerInit."""
+
+    @property
+    def presented(self) -> tuple[bytes, int, bytes]:
+        """Resumption ID, epoch and ticket, as they go back to a party that can open it."""
+        return self[0], self[1], self[2]
 
 
 def _prefixed(data: bytes) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
+@functools.lru_cache(maxsize=256)  # pure; an endpoint has one role mostly, one identity and few epochs
 def _associated_data(maker: Role, identity: str, resumption_id: bytes, epoch: int) -> bytes:
     parts = _ROLE[maker], identity.encode("ascii"), resumption_id
     return _CONTEXT + b"".join(map(_prefixed, parts)) + epoch.to_bytes(8, "big") + bytes([VERSION])
 
 
 def _ticket_key(key: bytes, salt: bytes) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), KEY_SIZE, salt, _LABEL).derive(key))
+    """Return AES-256-GCM under HKDF-SHA-256(key, salt, label), of RFC 5869: extract, and one block of expand."""
+    return AESGCM(hmac_sha256(hmac_sha256(salt, key), _KEY_INFO))
 
 
-def _party(peer: Peer) -> Party:
-    return Party(
+def _party(peer: Peer) -> bytes:
+    """Return an end of the session as it is encoded in a ticket, and note it: what it says never changes."""
+    party = Party(
         category=WireCategory.Name(peer.category),
         identity=peer.identity,
         issuer=peer.issuer,
@@ -131,7 +151,9 @@ def _party(peer: Peer) -> Party:
         master_revocation_id=peer.revocation_ids[1],
         certificate_digest=peer.certificate_digest,
         verification_key_id=peer.verification_key_id,
-    )
+    ).SerializeToString(deterministic=True)
+    object.__setattr__(peer, "_party", party)
+    return party
 
 
 def _peer(party: Party) -> Peer:
@@ -147,22 +169,43 @@ def _peer(party: Party) -> Peer:
     )
 
 
+_BEFORE_SECRET = encode_integer(1, VERSION) + b"\x12\x20"
+_CIPHERS = {cipher: encode_bytes(5, cipher.encode("ascii")) for cipher in HANDSHAKE_CIPHERS}
+
+
+def _times(session_created: int, full_handshake: int) -> bytes:
+    return encode_integer(6, session_created) + encode_integer(7, full_handshake)
+
+
 def seal_ticket(
     keys: ResumptionKeys, maker: Role, session: Session, random: Callable[[int], bytes]
 ) -> tuple[int, bytes]:
     """Seal `session` as its maker; return key epoch and ticket (SPEC 12.2). Draws 32 bytes of salt."""
-    contents = TicketContents(
-        version=VERSION,
-        secret=session.secret,
-        maker=_party(session.own),
-        holder=_party(session.peer),
-        handshake_cipher=session.handshake_cipher,
-        created=session.created,
-        full_handshake=session.full_handshake,
-    ).SerializeToString(deterministic=True)
-    epoch, salt = max(keys.keys), random(SALT_SIZE)
-    data = _associated_data(maker, session.own.identity, keys.resumption_id, epoch)
+    secret, peer, own, cipher, created, full_handshake = session
+    contents = b"".join(  # the canonical encoding of TicketContents
+        (
+            _BEFORE_SECRET,
+            secret,
+            encode_bytes(3, own._party or _party(own)),
+            encode_bytes(4, peer._party or _party(peer)),
+            _CIPHERS[cipher],
+            _times(created, full_handshake),
+        )
+    )
+    epoch, salt = keys.newest, random(SALT_SIZE)
+    data = _associated_data(maker, own.identity, keys.resumption_id, epoch)
     return epoch, salt + _ticket_key(keys.keys[epoch], salt).encrypt(_NONCE, contents, data)
+
+
+@functools.lru_cache(maxsize=4096)  # pure, and for bytes that were authentic; they go unchanged down a chain of tickets
+def _ends(fields: bytes) -> tuple[Peer, Peer]:
+    """Return holder and maker of the ticket whose contents, or that part of them, are `fields`.
+
+    Raises:
+        ValueError: a category that this version does not know.
+    """
+    contents = TicketContents.FromString(fields)
+    return _peer(contents.holder), _peer(contents.maker)
 
 
 def open_ticket(
@@ -182,14 +225,20 @@ def open_ticket(
         contents = TicketContents.FromString(raw)
     except (InvalidTag, DecodeError):
         return None
-    sized = len(contents.secret) == SECRET_SIZE and contents.handshake_cipher in HANDSHAKE_CIPHERS
+    secret, cipher = contents.secret, contents.handshake_cipher
+    created, full_handshake = contents.created, contents.full_handshake
+    sized = len(secret) == SECRET_SIZE and cipher in HANDSHAKE_CIPHERS
     if contents.version != VERSION or not sized or contents.maker.identity != identity:
         return None
+    times = _times(created, full_handshake)
     try:
-        peer, own = _peer(contents.holder), _peer(contents.maker)
-    except ValueError:  # a category that this version does not know
+        if raw.startswith(_BEFORE_SECRET) and raw.endswith(times):
+            peer, own = _ends(raw[len(_BEFORE_SECRET) + SECRET_SIZE : len(raw) - len(times)])
+        else:  # not how this version writes it
+            peer, own = _ends.__wrapped__(raw)
+    except (ValueError, DecodeError):  # a category that this version does not know, or no contents at all
         return None
-    return Session(contents.secret, peer, own, contents.handshake_cipher, contents.created, contents.full_handshake)
+    return Session(secret, peer, own, cipher, created, full_handshake)
 
 
 class TicketCache:
@@ -231,7 +280,7 @@ class TicketCache:
         """Remove and return the newest ticket of a peer among `identities` that is `usable`; None if there is none."""
         with self._lock:
             for identity in identities:
-                for held in list(reversed(self._held.get(identity, ()))):
+                for held in reversed(self._held.get(identity, [])):  # what is removed lies behind or ends it
                     if held.expires <= now:
                         self._remove(identity, held)
                     elif usable(held):

@@ -122,14 +122,14 @@ class VerifiedSignatures:
         self._names: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def known(self, raw: bytes, key: bytes) -> bool:
-        """Tell whether the chain `raw` was seen to be signed under `key`."""
-        return (hashlib.sha256(raw).digest(), key) in self._names
+    def known(self, digest: bytes, key: bytes) -> bool:
+        """Tell whether the chain with this SHA-256 was seen to be signed under `key`."""
+        return (digest, key) in self._names
 
-    def remember(self, raw: bytes, key: bytes) -> None:
-        """Note that both signatures of `raw` are good under `key`."""
+    def remember(self, digest: bytes, key: bytes) -> None:
+        """Note that both signatures of the chain with this SHA-256 are good under `key`."""
         with self._lock:
-            self._names[hashlib.sha256(raw).digest(), key] = None
+            self._names[digest, key] = None
             if len(self._names) > self._capacity:
                 self._names.popitem(last=False)
 
@@ -179,6 +179,7 @@ class Peer:
     not_after: int
     certificate_digest: bytes
     verification_key_id: bytes
+    _party: bytes = field(default=b"", init=False, repr=False, compare=False)  # as in a ticket, once it was in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +191,17 @@ class Certificate:
     body: certificate.HandshakeCertificateBody
     master: certificate.MasterCertificate
     master_body: certificate.MasterCertificateBody
+    owner: Peer
+    """What the two say together, as an application will learn it."""
+    static_key: bytes
+    """X25519, 32 bytes."""
+    handshake_ciphers: tuple[str, ...]
+    validity: tuple[tuple[str, int, int], ...]
+    """Name, not_before and not_after of the master and of the handshake certificate."""
 
     def peer(self) -> Peer:
         """Return what an application learns of the certificate's owner."""
-        body, master = self.body, self.master_body
-        return Peer(
-            identity=body.identity,
-            category=Category(int(body.category)),
-            issuer=master.issuer,
-            boundary=body.boundary,
-            revocation_ids=(body.revocation_id, master.revocation_id),
-            not_after=min((end for end in (body.not_after, master.not_after) if end), default=0),
-            certificate_digest=hashlib.sha256(self.raw).digest(),
-            verification_key_id=master.verification_key_id,
-        )
+        return self.owner
 
 
 def _refuse(condition: bool, detail: str) -> None:
@@ -276,7 +274,21 @@ def parse_certificate(raw: bytes) -> Certificate:
     _refuse(not BOUNDARY.fullmatch(body.boundary), "boundary")
     _refuse(body.master_digest != hashlib.sha256(signed.master).digest(), "digest of the master certificate")
     _check_relation(body, master_body)
-    return Certificate(raw, signed, body, master, master_body)
+    validity = tuple(
+        (what, part.not_before, part.not_after) for what, part in (("master", master_body), ("handshake", body))
+    )
+    owner = Peer(
+        identity=body.identity,
+        category=Category(int(body.category)),
+        issuer=master_body.issuer,
+        boundary=body.boundary,
+        revocation_ids=(body.revocation_id, master_body.revocation_id),
+        not_after=min((end for _, _, end in validity if end), default=0),
+        certificate_digest=hashlib.sha256(raw).digest(),
+        verification_key_id=master_body.verification_key_id,
+    )
+    ciphers = tuple(body.handshake_ciphers)
+    return Certificate(raw, signed, body, master, master_body, owner, body.x25519_public_key, ciphers, validity)
 
 
 def _verify_signature(key: bytes, signature: bytes, message: bytes, what: str) -> None:
@@ -300,28 +312,27 @@ def verify_certificate(raw: bytes, trust: Trust, now: int, *, role: Role, target
         PeerViolation: with the code of the first step that fails.
     """
     cert = parse_certificate(raw)
-    key = trust.verification_keys.get(cert.master_body.verification_key_id)
+    owner = cert.owner
+    key = trust.verification_keys.get(owner.verification_key_id)
     if key is None:
         raise PeerViolation(ErrorCode.UNKNOWN_AUTHORITY, "verification key is not among the trust anchors")
-    for what, validity in (("master", cert.master_body), ("handshake", cert.body)):
-        if now < validity.not_before or (validity.not_after and now >= validity.not_after):
+    for what, not_before, not_after in cert.validity:
+        if now < not_before or (not_after and now >= not_after):
             raise PeerViolation(ErrorCode.CERTIFICATE_EXPIRED, f"{what} certificate is not valid now")
-    if trust.verified is None or not trust.verified.known(raw, key):
+    if trust.verified is None or not trust.verified.known(owner.certificate_digest, key):
         _verify_signature(key, cert.master.signature, MASTER_CONTEXT + cert.master.body, "master")
         _verify_signature(
             cert.master_body.public_key, cert.signed.signature, HANDSHAKE_CONTEXT + cert.signed.body, "handshake"
         )
         if trust.verified is not None:
-            trust.verified.remember(raw, key)
-    category = int(cert.body.category)
-    if role is Role.SERVER and category == Category.HUMAN:
+            trust.verified.remember(owner.certificate_digest, key)
+    if role is Role.SERVER and owner.category == Category.HUMAN:
         raise PeerViolation(ErrorCode.CATEGORY_REFUSED, "a human is no server")
-    if not trust.policy.allows(cert.master_body.issuer, category, cert.body.identity):
-        detail = f"{cert.master_body.issuer!r} may not issue for {cert.body.identity!r}"
-        raise PeerViolation(ErrorCode.POLICY_DENIED, detail)
-    for what, revocation_id in (("handshake", cert.body.revocation_id), ("master", cert.master_body.revocation_id)):
+    if not trust.policy.allows(owner.issuer, owner.category, owner.identity):
+        raise PeerViolation(ErrorCode.POLICY_DENIED, f"{owner.issuer!r} may not issue for {owner.identity!r}")
+    for what, revocation_id in zip(("handshake", "master"), owner.revocation_ids, strict=True):
         if trust.is_revoked(revocation_id) is not False:
             raise PeerViolation(ErrorCode.CERTIFICATE_REVOKED, f"{what} certificate {revocation_id:#018x}")
-    if targets and cert.body.identity not in targets:
-        raise PeerViolation(ErrorCode.WRONG_IDENTITY, f"{cert.body.identity!r} is not a target identity")
+    if targets and owner.identity not in targets:
+        raise PeerViolation(ErrorCode.WRONG_IDENTITY, f"{owner.identity!r} is not a target identity")
     return cert

@@ -36,7 +36,7 @@ BREAKS = {
         vectors=("certificate_invalid/signature-master-zero", "client_init/certificate-signature"),
     ),
     "policy in full handshakes": Break(
-        "_trust.py", "if not trust.policy.allows(cert", "if False and not trust.policy.allows(cert", steps=400
+        "_trust.py", "if not trust.policy.allows(owner", "if False and not trust.policy.allows(owner", steps=400
     ),
     "policy on resumption": Break(
         "_resumption.py",
@@ -52,19 +52,19 @@ BREAKS = {
     ),
     "CRL on resumption": Break(
         "_resumption.py",
-        "if trust.is_revoked(number) is not False:",
+        "if is_revoked(number) is not False:",
         "if False:",
         vectors=("resumption_refused/attached-revoked-master", "resumption_refused/attached-revoked-own"),
     ),
     "expiry of certificates": Break(
         "_trust.py",
-        "if now < validity.not_before or (validity.not_after and now >= validity.not_after):",
+        "if now < not_before or (not_after and now >= not_after):",
         "if False:",
         steps=400,
     ),
     "expiry of tickets": Break(
         "_resumption.py",
-        "if not session.created - CLOCK_SKEW <= now < session.created + TICKET_LIFETIME:",
+        "if not created - CLOCK_SKEW <= now < created + TICKET_LIFETIME:",
         "if False:",
         vectors=("resumption_refused/attached-expired", "resumption_refused/attached-from-the-future"),
     ),

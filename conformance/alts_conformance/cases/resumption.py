@@ -288,32 +288,32 @@ def seal(fleet: Fleet, held: alts.HeldTicket, flaw: str) -> alts.HeldTicket:
     now = int(time.time())
     times = {name: now + offset for name, offset in CONTENTS[flaw].items()}
     holder = held.session
-    session = dataclasses.replace(holder, peer=holder.own, own=holder.peer, **times)
+    session = holder._replace(peer=holder.own, own=holder.peer, **times)
     role = alts.Role.SERVER
     if flaw == "wrong_role":
         role = alts.Role.CLIENT
     elif flaw == "wrong_maker":
-        session = dataclasses.replace(session, own=dataclasses.replace(session.own, identity="conformance/other"))
+        session = session._replace(own=dataclasses.replace(session.own, identity="conformance/other"))
     elif flaw == "wrong_cipher":
-        session = dataclasses.replace(session, handshake_cipher=alts.X25519_PFS_SHA256)
+        session = session._replace(handshake_cipher=alts.X25519_PFS_SHA256)
     epoch, ticket = seal_ticket(keys, role, session, os.urandom)
-    return dataclasses.replace(held, key_epoch=epoch, ticket=ticket)
+    return held._replace(key_epoch=epoch, ticket=ticket)
 
 
 async def spoil(run: CaseRun, fleet: Fleet, holder: Holder, held: alts.HeldTicket, flaw: str) -> alts.HeldTicket:
     """The ticket, or the world around it, with the flaw."""
     if flaw == "garbage":
-        return dataclasses.replace(held, ticket=run.rng.randbytes(len(held.ticket)))
+        return held._replace(ticket=run.rng.randbytes(len(held.ticket)))
     if flaw == "one_bit":
         bits = bytearray(held.ticket)
         bits[run.rng.randrange(len(bits))] ^= 1 << run.rng.randrange(8)
-        return dataclasses.replace(held, ticket=bytes(bits))
+        return held._replace(ticket=bytes(bits))
     if flaw == "short":
-        return dataclasses.replace(held, ticket=b"x")
+        return held._replace(ticket=b"x")
     if flaw == "unknown_epoch":
-        return dataclasses.replace(held, key_epoch=held.key_epoch + 1)
+        return held._replace(key_epoch=held.key_epoch + 1)
     if flaw == "unknown_id":
-        return dataclasses.replace(held, resumption_id=run.rng.randbytes(16))
+        return held._replace(resumption_id=run.rng.randbytes(16))
     if flaw == "wrong_identity":
         other = fleet.realm.credential("other")
         holder.configuration = dataclasses.replace(holder.configuration, credential=other)

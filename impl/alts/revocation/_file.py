@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .._signed_file import Kind, pinned, seal, unseal
@@ -135,7 +136,10 @@ class RevocationStore(SignedFileStore["FrozenBitMap64"]):
         None, which refuses the peer: no file is in force, it is stale and the store fails closed, or it is no such ID.
         """
         current = self._current
-        if current is None or (self._clock() > current.deadline and not self._use_stale(current)):
+        if current is None:
+            return None
+        deadline = current.deadline
+        if deadline != math.inf and self._clock() > deadline and not self._use_stale(current):
             return None
         try:
             return revocation_id in current.value

@@ -31,6 +31,8 @@ from alts_proofs.engine._terms import (
 from alts_proofs.engine._theory import Theory
 
 Path = tuple[int, ...]
+# Pairs of facts that do not fit are remembered up to this number.
+REMEMBERED = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Normalizer:
         self.secrets: dict[Symbol, list[App]] = {}
         for secret in secrets:
             self.secrets.setdefault(secret.sym, []).append(secret)
+        self.apart: set[tuple[App, App]] = set()
+        """A conclusion and a hypothesis that do not unify, as far as was noted."""
         self.equational = bool(theory.rewrites)
         self.exponents = bool(theory.swaps)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 
-from alts_proofs.engine._clauses import Clause, History, Normalizer, match_rest, subsumes
+from alts_proofs.engine._clauses import REMEMBERED, Clause, History, Normalizer, match_rest, subsumes
 from alts_proofs.engine._facts import RawClause
 from alts_proofs.engine._index import Index
 from alts_proofs.engine._selection import Selection
@@ -13,8 +13,6 @@ from alts_proofs.engine._terms import App, Bindings, Term, match_all, unify
 
 Tick = Callable[[int, int, int], None]
 """Called with the clauses that were processed, those kept and those waiting; raises `TimeUp` to stop."""
-
-_REMEMBERED = 500_000
 
 
 class Family:
@@ -95,7 +93,7 @@ class Prover:
         bindings: dict[Term, Term] = {}
         if match_all(general, special, bindings, []):
             return bindings
-        if len(self.unlike) < _REMEMBERED:
+        if len(self.unlike) < REMEMBERED:
             self.unlike.add(pair)
         return None
 
@@ -193,9 +191,14 @@ class Prover:
 
 def resolve(normalizer: Normalizer, first: Clause, second: Clause, index: int) -> list[Clause]:
     """The clauses got by replacing hypothesis `index` of `second` by the hypotheses of `first`."""
+    pair = (first.conclusion, second.hypotheses[index])
+    if pair in normalizer.apart:
+        return []
     conclusion, hypotheses, neqs = second.shifted()
     bindings: Bindings = {}
     if not unify(first.conclusion, hypotheses[index], bindings):
+        if len(normalizer.apart) < REMEMBERED:
+            normalizer.apart.add(pair)
         return []
 
     return normalizer.clauses(

@@ -108,6 +108,11 @@ def family(script: Script) -> Family | None:
     return found[0] if len(found) == 1 else None
 
 
+WITHOUT_RUN: Final = {
+    "brief/client_side_ideal.pvl": "tickets over ideal secrets come from nowhere: there is no full handshake",
+}
+"""Fragments of scripts that have no honest run to compare, with the reason; their roles are compared elsewhere."""
+
 LATE: Final = frozenset({"brief/client_side.pvl", "brief/server_side.pvl"})
 """Where resumed sessions begin: after the full handshake, whose tickets they need."""
 

@@ -38,7 +38,7 @@ def test_all_three_actions_are_well_on_the_committed_files(capsys: pytest.Captur
     assert run("lint") == 0
     assert run("verify") == 0
     out = capsys.readouterr().out
-    assert "11 as generated" in out
+    assert f"{len(alts_vectors.KINDS)} as generated" in out
     assert "0 findings" in out
 
 
@@ -47,7 +47,7 @@ def test_generate_writes_the_committed_bytes_and_says_what_changed(
 ) -> None:
     assert run("generate", "--directory", str(tmp_path), "--check") == 1
     assert run("generate", "--directory", str(tmp_path)) == 0
-    assert "11 files; 0 unchanged" in capsys.readouterr().out
+    assert f"{len(alts_vectors.KINDS)} files; 0 unchanged" in capsys.readouterr().out
     for kind in alts_vectors.KINDS:
         assert (tmp_path / f"{kind}.json").read_bytes() == (alts_vectors.DATA / f"{kind}.json").read_bytes()
     (tmp_path / "record.json").write_text("{}")

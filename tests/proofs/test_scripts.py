@@ -53,7 +53,6 @@ def test_every_event_of_a_query_is_declared_and_executed(script: Script) -> None
             assert executed or event not in query.echo.split("==>")[0], query.id
 
 
-
 @pytest.mark.req("HS-13")
 @pytest.mark.parametrize("event", EVENTS)
 def test_every_event_has_a_reachability_query(event: str) -> None:

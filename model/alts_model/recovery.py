@@ -252,7 +252,7 @@ def rotation_holds(
     outage: int = 5,
     forced: int = 2,
 ) -> tuple[int, list[str]]:
-    """Every way in which signing is out of reach for `outage` steps in a row, and operators rotate `forced` times, or less.
+    """Every way in which signing is out of reach for `outage` steps in a row and operators rotate up to `forced` times.
 
     However it goes: a running workload has a certificate in force, no older than a rotation and an outage; a ticket
     opens for a day after it was made. How many moments were looked at, and the first findings.

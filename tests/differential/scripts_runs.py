@@ -70,18 +70,21 @@ _CIPHERS: Final = {
 """Of the brief scripts: fragment, and ciphers that both ends allow, the first of which is chosen."""
 
 
-def _brief(name: str, finish: str = "finish") -> Family:
+def _brief(name: str, finish: str = "finish", realm: str = "realm") -> Family:
     """A full handshake between entities without chains; with tickets it has no claims of its own."""
     file, ciphers = _CIPHERS[name]
-    marks = {f"brief/{file}.pvl", "brief/full_roles.pvl", "brief/no_resumption.pvl", f"brief/{finish}.pvl"}
+    roles = "machines_roles" if realm == "machines_realm" else "full_roles"
+    marks = frozenset(f"brief/{one}.pvl" for one in (file, roles, finish, realm))
+    if roles == "full_roles":
+        marks |= {"brief/no_resumption.pvl"}
     unclaimed = frozenset({"ClientStarts"} if finish == "finish" else CLAIMS)
-    return Family(f"{name}, {finish}", frozenset(marks), ciphers, unclaimed=unclaimed)
+    return Family(f"{name}, {finish}, {realm}", marks, ciphers, unclaimed=unclaimed)
 
 
 def _resumed(side: str, name: str, finish: str = "resumed_finish") -> Family:
     """A full handshake in which a ticket is made, and a session that resumes it at another replica of its maker."""
     file, ciphers = _CIPHERS[name]
-    marks = frozenset({f"brief/{file}.pvl", "brief/full_roles.pvl", f"brief/{side}.pvl", f"brief/{finish}.pvl"})
+    marks = frozenset(f"brief/{one}.pvl" for one in (file, "full_roles", side, finish, "realm"))
     silent = ["ClientStarts"] if finish == "resumed_finish" else CLAIMS
     unclaimed = frozenset({*CLAIMS, *(f"Resumed{claim}" for claim in silent)})
     return Family(f"{name}, {side}, {finish}", marks, ciphers, handshakes=2, unclaimed=unclaimed)
@@ -98,6 +101,7 @@ FAMILIES: Final = (
         estates=False,
     ),
     *(_brief(name, finish) for finish in ("finish", "finish_with_tickets") for name in _CIPHERS),
+    *(_brief(name, realm="machines_realm") for name in ("PFS", "hybrid")),
     *(_resumed(side, name, finish) for side in _SIDES for name in ("static, brief", "PFS") for finish in _RESUMED),
 )
 
@@ -109,7 +113,15 @@ def family(script: Script) -> Family | None:
 
 
 WITHOUT_RUN: Final = {
-    "brief/client_side_ideal.pvl": "tickets over ideal secrets come from nowhere: there is no full handshake",
+    "brief/observed_realm.pvl": "it configures its ends over a private channel; the roles are those of brief/realm.pvl",
+    **dict.fromkeys(
+        ("brief/client_side_ideal.pvl", "brief/server_side_ideal.pvl"),
+        "tickets over ideal secrets come from nowhere: there is no full handshake",
+    ),
+    **dict.fromkeys(
+        ("brief/client_side_chain.pvl", "brief/server_side_chain.pvl"),
+        "every session makes a ticket, which a table keeps for the next: there is no one honest run to compare",
+    ),
 }
 """Fragments of scripts that have no honest run to compare, with the reason; their roles are compared elsewhere."""
 

@@ -8,6 +8,7 @@ findings, 2 usage, 3 the harness itself failed (also: a command that ran nothing
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.metadata
 import os
@@ -88,6 +89,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the console script."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     selected = _selected(arguments)
+    try:
+        return _run(arguments, selected)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing is left to say, and the interpreter must not complain at exit.
+        _drop_output()
+        return HARNESS
+    except OSError as error:
+        # Above all: output that cannot be written. What no room has expected is no finding of the room either.
+        with contextlib.suppress(OSError):
+            where = f"{error.filename}: " if error.filename is not None else ""
+            name = " ".join(("alts", *(selected.words if selected else ())))
+            print(f"{name}: {where}{error.strerror or error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return HARNESS
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return HARNESS
+
+
+def _run(arguments: Sequence[str], selected: Command | None) -> int:
     module: ModuleType | None = None
     if selected is not None:
         try:
@@ -98,20 +122,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             return HARNESS
-    args = build_parser(selected, module).parse_args(arguments)
+    try:
+        args = build_parser(selected, module).parse_args(arguments)
+    except SystemExit:
+        sys.stdout.flush()  # --help and --version end here
+        raise
     if module is None:
         return USAGE
-    try:
-        code: int = module.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing is left to say, and the interpreter must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return HARNESS
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return HARNESS
+    code: int = module.run(args)
+    sys.stdout.flush()
     return code
+
+
+def _drop_output() -> None:
+    """Send to nowhere what is left in the buffer of stdout, so that the interpreter does not fail on it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

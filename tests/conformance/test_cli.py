@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,45 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert "::" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+_FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not _FULL.exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [("attack", "page"), ("attack", "list"), ("conform", "--list")])
+def test_output_that_cannot_be_written_is_one_line_and_no_finding(arguments: tuple[str, ...], unbuffered: str) -> None:
+    command = [sys.executable, "-m", "alts_conformance.cli", *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with _FULL.open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, timeout=60, check=False
+        )
+    assert done.stderr == f"alts {arguments[0]}: No space left on device\n"
+    assert done.returncode == cli.HARNESS
+
+
+@pytest.mark.skipif(not _FULL.exists(), reason="needs /dev/full")
+def test_help_that_cannot_be_written_is_not_called_done() -> None:
+    command = [sys.executable, "-m", "alts_conformance.cli", "--help"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with _FULL.open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (cli.HARNESS, "alts: No space left on device\n")
+
+
+def test_an_interruption_while_a_room_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert cli.main(["attack", "list"]) == cli.HARNESS
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_doctor_looks_at_everything() -> None:

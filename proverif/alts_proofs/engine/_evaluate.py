@@ -251,15 +251,22 @@ class Evaluator:
                 names[variable] = self.universal()
             return names[variable]
 
+        failed: set[int] = set()
         pairs: list[tuple[Term, Term]] = []
         for pattern, value in zip(rule.args, values, strict=True):
             if value is None:
-                if pattern is None or (isinstance(pattern, int) and pattern in rule.may_fail):
+                if pattern is None:
+                    continue
+                if isinstance(pattern, int) and pattern in rule.may_fail:
+                    failed.add(pattern)
                     continue
                 return state
             if pattern is None:
                 return state
             pairs.append((value, rename(pattern, name)))
+        if failed & set(names):
+            # One variable cannot be the failure here and a term there.
+            return state
         return self.differ(state, *pairs)
 
     # Patterns.

@@ -393,6 +393,22 @@ KNOWN = (
         process (out(d, s)) | (out(d, t)) | (in(d, x: bitstring); in(d, =s); out(c, x))""",
     ),
     _known(
+        "a failure is no term",
+        "false false true true",
+        """
+        const one, two: bitstring.
+        free t, u, v: bitstring [private].
+        fun bad(bitstring): bitstring reduc bad(one) = one.
+        fun twice(bitstring, bitstring): bitstring
+          reduc forall x: bitstring or fail; twice(x, x) = one
+          otherwise forall x: bitstring or fail, y: bitstring or fail; twice(x, y) = two.
+        query attacker(s). query attacker(t). query attacker(u). query attacker(v).
+        process (in(c, m: bitstring); let z = twice(bad(two), m) in if z = two then out(c, s))
+          | (in(c, m: bitstring); let z = twice(m, bad(two)) in if z = two then out(c, t))
+          | (if twice(bad(two), bad(two)) = two then out(c, u))
+          | (in(c, m: bitstring); if twice(m, m) = two then out(c, v))""",
+    ),
+    _known(
         "all but one",
         "false",
         """

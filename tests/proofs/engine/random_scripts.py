@@ -26,6 +26,14 @@ fun kind(bitstring): bitstring
 fun first(bitstring, bitstring): bitstring
   reduc forall m: bitstring, x: bitstring or fail; first(m, x) = m
   otherwise forall x: bitstring; first(fail, x) = x.
+fun same(bitstring, bitstring): bitstring
+  reduc forall x: bitstring or fail; same(x, x) = one
+  otherwise forall x: bitstring or fail, y: bitstring or fail; same(x, y) = two.
+fun either(bitstring, bitstring, bitstring): bitstring
+  reduc forall x: bitstring or fail, y: bitstring; either(x, y, x) = y
+  otherwise forall x: bitstring, y: bitstring or fail, z: bitstring or fail; either(x, y, z) = x
+  otherwise forall y: bitstring or fail; either(fail, y, y) = two
+  otherwise forall y: bitstring, z: bitstring or fail; either(fail, y, z) = y.
 table rows(bitstring, bitstring).
 event P(bitstring, bitstring).
 event Q(bitstring, bitstring).
@@ -91,6 +99,10 @@ class Writer:
         a, b = self.random.choice(scope[-4:]), self.random.choice(["k", "sk", *scope])
         openers = [f"sdec({a}, {b})", f"adec({a}, {b})", f"check({a}, {b})", f"check({a}, pk({b}))", f"message({a})", a]
         openers += [f"kind({a})", f"first(sdec({a}, {b}), {b})", f"(if {a} = {b} then {a} else message({b}))"]
+        # These look at failures: both arguments may fail, one, or none.
+        fallible = [a, f"sdec({a}, {b})", f"message({a})", f"check({b}, pk({a}))"]
+        some = [self.random.choice(fallible) for _ in range(3)]
+        openers += [f"same({some[0]}, {some[1]})", f"either({some[0]}, {some[1]}, {some[2]})"]
         return self.random.choice(openers)
 
     def pattern(self, scope: list[str], bound: list[str]) -> str:
@@ -107,6 +119,8 @@ class Writer:
     def condition(self, scope: list[str]) -> str:
         a, b = self.term(scope, 1), self.term(scope, 1)
         sign = self.random.choice(["=", "=", "<>"])
+        if self.random.random() < 0.15:
+            return f"{self.opened(scope)} {sign} {self.random.choice(['one', 'two', b])}"
         if self.random.random() < 0.2:
             return f"{a} {sign} {b} {self.random.choice(['&&', '||'])} {self.random.choice(scope)} = {b}"
         return f"{a} {sign} {b}"

@@ -89,6 +89,16 @@ def test_the_page_is_generated_from_the_records() -> None:
     )
 
 
+def test_the_page_counts_the_trials_that_follow_no_query() -> None:
+    text = _page.page()
+    rows = [line for line in text.splitlines() if re.search(r"\| (works|is blocked) \|", line)]
+    proved = [row for row in rows if re.search(r"\| `[^`]+`: (true|false) \|$", row)]
+    assert 0 < len(proved) < len(rows) == sum(len(attack.trials) for attack in _gallery.ATTACKS)
+    said = " ".join(text.split())
+    assert f"in {len(proved)} of the {len(rows)} trials" in said
+    assert f"The other {len(rows) - len(proved)} have no query" in said
+
+
 def test_every_patch_is_used_and_applies(tmp_path: Path) -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in _WEAKENED.parent.glob("*.py"))
     names = sorted(path.stem for path in _WEAKENED.glob("*.patch"))

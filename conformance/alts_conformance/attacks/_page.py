@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from ._gallery import ATTACKS
 from ._record import Attack, Outcome, Trial
 
@@ -18,9 +20,6 @@ received, never by an error's text, and honest traffic has to get through in the
 its fix and without; a weakened build is a temporary copy of the implementation with a patch
 ([weakened/](../conformance/alts_conformance/attacks/weakened), [mutants/](../conformance/alts_conformance/mutants)),
 shipped code has no switch for it.
-
-What works and what is blocked follows a query of the [proofs](../proverif/README.md): `false` where ProVerif finds the
-attack, `true` where there is none.
 """
 
 
@@ -28,7 +27,19 @@ def page() -> str:
     """The page as Markdown."""
     rows = [f"| [{attack.name}](#{attack.name}) | {attack.title} | {attack.verdict} |" for attack in ATTACKS]
     table = ["| attack | what happens | verdict |", "|---|---|---|", *rows]
-    return "\n".join([_HEAD, *table, "", *(_section(attack) for attack in ATTACKS)])
+    return "\n".join([_HEAD, _proved(), "", *table, "", *(_section(attack) for attack in ATTACKS)])
+
+
+def _proved() -> str:
+    """How many trials have a query, and what that means."""
+    trials = [trial for attack in ATTACKS for trial in attack.trials]
+    with_query = sum(trial.query is not None for trial in trials)
+    text = (
+        f"What works and what is blocked follows a query of the [proofs](../proverif/README.md) in {with_query} of the "
+        f"{len(trials)} trials: `false` where ProVerif finds the attack, `true` where there is none. The other "
+        f"{len(trials) - with_query} have no query; their rows say why."
+    )
+    return textwrap.fill(text, 119, break_long_words=False, break_on_hyphens=False)
 
 
 def _section(attack: Attack) -> str:

@@ -1,6 +1,6 @@
 """What a connection tells its application: one frozen record an event, and the result of a handshake.
 
-What every handshake makes several of is a named tuple: immutable too, and made in a third of the time.
+What a handshake makes several of, and holds no secret, is a named tuple: immutable too, made in a third of the time.
 """
 
 from __future__ import annotations
@@ -61,20 +61,20 @@ class Evidence(NamedTuple):
         return f"Evidence(transcript_hash={self[0]!r}, own_certificate_digest={self[2]!r})"
 
 
-class HandshakeResult(NamedTuple):
-    """Everything that a completed handshake yields. The record protocol secret never shows in a repr."""
+@dataclass(frozen=True, slots=True)
+class HandshakeResult:
+    """Everything that a completed handshake yields. The record protocol secret never shows in a repr.
+
+    No tuple: what walks a tuple (a log formatter, `json`) would find the secret in it.
+    """
 
     role: Role
     peer: Peer
     local_identity: str
     negotiated: Negotiated
     evidence: Evidence
-    record_secret: bytes
+    record_secret: bytes = field(repr=False)
     """M, 128 bytes (SPEC 7.4)."""
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[:-1], self[:-1], strict=True))
-        return f"HandshakeResult({shown})"
 
 
 class Event:

@@ -5,6 +5,7 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
+import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -40,6 +41,8 @@ from ._messages import (
     encode_frame,
     encode_server_init,
     read_handshake_frame,
+    remember_client_init,
+    remember_server_init,
 )
 from ._resumption import Resumer
 from ._table import STATES, TABLE, Input, Role, State
@@ -112,6 +115,7 @@ class Handshake:
     _line: Line | None = None  # of the session that a ticket would resume
     _peer_certificate = b""
     _transcript_hash = b""
+    _heard: Callable[[], None] | None = None  # remembers the syntax of the peer's Init, when the peer is authenticated
 
     def __init__(self, role: Role, configuration: Configuration, environment: Environment) -> None:
         self.role = role
@@ -220,6 +224,7 @@ class Handshake:
         """Server, WAIT_CLIENT_INIT: SPEC 5.4; cheap checks before signatures and Diffie–Hellman."""
         own, now = self._configuration, self._now()
         offer, ticket = decode_client_init(payload)
+        self._heard = functools.partial(remember_client_init, payload, offer, ticket)
         cipher = choose(offer.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
         application = choose(
             offer.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
@@ -258,6 +263,7 @@ class Handshake:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
         own, now = self._configuration, self._now()
         answer = decode_server_init(payload)
+        self._heard = functools.partial(remember_server_init, payload, answer)
         number, certificate, cipher, record, application, rpc_versions, frame_size, share, ticket = answer
         mode = _MODE_NAMES.get(number)
         if mode is None or (mode != "full" and self._resumer is None):
@@ -309,6 +315,8 @@ class Handshake:
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
         if not same(ticket_received, ticket_authenticator(mac, sender, ticket)):
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
+        if self._heard is not None:
+            self._heard()
         if ticket is not None and resumer is not None:
             resumer.check(ticket)
         if client:
@@ -384,7 +392,7 @@ class Handshake:
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
-        self._secrets = self._mac = self._line = self._resumer = None
+        self._secrets = self._mac = self._line = self._resumer = self._heard = None
         self._shares = _NONE
         self._client_init = b""
         if self.state in _LAST:

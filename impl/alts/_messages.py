@@ -94,7 +94,7 @@ _MOST_REMEMBERED = 512
 _OFFERS: dict[bytes, tuple[bytes, Offer]] = {}
 """By certificate: the last Offer that came with it, encoded and checked. Peers say the same again and again."""
 _ANSWERS: dict[bytes, Answer] = {}
-"""By encoding: Answers that were checked."""
+"""By encoding: Answers that were checked. Either memory takes only what came from a peer whose Finished was right."""
 
 
 def encode_frame(symbol: Input, payload: bytes) -> bytes:
@@ -202,11 +202,10 @@ def _ticket_at(data: bytes, at: int, *, issued: bool) -> Ticket | None:
     return Ticket(resumption_id, epoch, ticket, lifetime) if legal else None
 
 
-def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> _T:
+def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> None:
     if len(memory) >= _MOST_REMEMBERED:
         memory.clear()
     memory[fields] = meaning
-    return meaning
 
 
 def decode_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
@@ -239,11 +238,16 @@ def _new_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
     _require_canonical(message, data, ErrorCode.DECODE_ERROR)
     _illegal(len(message.nonce) != NONCE_SIZE, "nonce is not 32 bytes")
     ticket = _ticket(message.ticket) if message.HasField("ticket") else None
-    offer = _offer(message)
-    if not offer.key_shares:  # with key shares no two are alike
-        end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
-        _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
-    return offer, ticket
+    return _offer(message), ticket
+
+
+def remember_client_init(data: bytes, offer: Offer, ticket: Ticket | None) -> None:
+    """Keep what `decode_client_init` made of `data`, once its sender is authenticated (SPEC 11.1)."""
+    known = _OFFERS.get(offer.certificate)
+    if offer.key_shares or (known is not None and known[1] is offer):  # with key shares no two are alike
+        return
+    end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
+    _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
 
 
 def _offer(message: handshake.ClientInit) -> Offer:
@@ -282,11 +286,14 @@ def decode_server_init(data: bytes) -> Answer:
     """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6)."""
     fields = data[_AFTER_NONCE:] if data.startswith(_VERSION_AND_NONCE) and len(data) >= _AFTER_NONCE else b""
     answer = _ANSWERS.get(fields)  # canonical up to the nonce, which may be any, and known from there on
-    if answer is None:
-        answer = _answer(data)
-        if not answer.key_share and answer.ticket is None:
-            _remember(_ANSWERS, fields, answer)
-    return answer
+    return _answer(data) if answer is None else answer
+
+
+def remember_server_init(data: bytes, answer: Answer) -> None:
+    """Keep what `decode_server_init` made of `data`, once its sender is authenticated (SPEC 11.1)."""
+    fields = data[_AFTER_NONCE:]
+    if not answer.key_share and answer.ticket is None and fields not in _ANSWERS:
+        _remember(_ANSWERS, fields, answer)
 
 
 def _answer(data: bytes) -> Answer:

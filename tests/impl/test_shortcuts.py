@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -217,6 +218,14 @@ SHORT_AND_LONG: dict[str, tuple[Callable[[bytes], object], Callable[[bytes], obj
 }
 
 
+def heard(data: bytes, name: str) -> None:
+    """Decode, and remember as after a Finished that was right."""
+    if name == "16":
+        wire.remember_client_init(data, *wire.decode_client_init(data))
+    elif name == "17":
+        wire.remember_server_init(data, wire.decode_server_init(data))
+
+
 def outcome(decode: Callable[[bytes], object], data: bytes) -> object:
     try:
         return decode(data)
@@ -261,7 +270,7 @@ def test_what_is_remembered_changes_no_verdict(case: tuple[str, bytes]) -> None:
     short, long = SHORT_AND_LONG[name.split()[1]]
     for seen in messages():  # whatever came last with this certificate is remembered
         if seen.split()[1] == name.split()[1]:
-            short(messages()[seen])
+            heard(messages()[seen], name.split()[1])
             assert outcome(short, data) == outcome(long, data)
     assert outcome(short, data) == outcome(long, data)
 
@@ -270,7 +279,7 @@ def test_what_is_remembered_changes_no_verdict(case: tuple[str, bytes]) -> None:
 def test_a_repeated_message_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     resumed = {name: data for name, data in messages().items() if name.startswith("resumed")}
     for name, data in resumed.items():
-        SHORT_AND_LONG[name.split()[1]][0](data)
+        heard(data, name.split()[1])
 
     def parse(*_: object) -> None:
         raise AssertionError("parsed")
@@ -278,6 +287,36 @@ def test_a_repeated_message_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(wire, "_parse", parse)
     for name, data in resumed.items():
         SHORT_AND_LONG[name.split()[1]][0](data)
+
+
+@pytest.mark.req("HS-3", "HS-6", "HS-5")
+def test_a_stranger_leaves_nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Init is remembered when the Finished that follows is right, not before (SPEC 11.1)."""
+    offers: dict[bytes, object] = {}
+    answers: dict[bytes, object] = {}
+    monkeypatch.setattr(wire, "_OFFERS", offers)
+    monkeypatch.setattr(wire, "_ANSWERS", answers)
+    realm = Realm(os.urandom, NOW)
+    environment = Environment(lambda: float(NOW), os.urandom)
+    configurations = {name: Configuration(realm.workload(name), realm.trust()) for name in (CLIENT, SERVER)}
+    client = Connection(Role.CLIENT, configurations[CLIENT], environment)
+    server = Connection(Role.SERVER, configurations[SERVER], environment)
+    client.start()
+    server.receive_data(client.data_to_send())
+    reply = server.data_to_send()
+    client.receive_data(reply[:-1])
+    assert (offers, answers) == ({}, {})
+    client.receive_data(reply[-1:])
+    assert len(answers) == 1
+    finished = client.data_to_send()
+    server.receive_data(finished[:-1] + bytes([finished[-1] ^ 1]))
+    assert server.result is None
+    assert offers == {}
+    result = client.result
+    assert result is not None
+    for text in (json.dumps({"handshake": result}, default=repr), repr(result)):  # what walks it finds no secret either
+        assert repr(result.record_secret)[2:-1] not in text
+        assert json.dumps(list(result.record_secret))[1:-1] not in text
 
 
 @pytest.mark.req("HS-3")

@@ -45,7 +45,8 @@ class Query:
 class Script:
     """One ``.pv`` file, the libraries in front of it in their order, and its queries in theirs.
 
-    `seconds` is the processor time that ProVerif once needed for the file, if that was measured.
+    `seconds` is the processor time that ProVerif once needed for the file, if that was measured. `builtin_open` says
+    why the built-in engine is not expected to settle the queries; None where it is.
     """
 
     file: str
@@ -56,6 +57,7 @@ class Script:
     queries: tuple[Query, ...]
     root: Path
     seconds: float | None = None
+    builtin_open: str | None = None
 
     @property
     def path(self) -> Path:
@@ -139,6 +141,7 @@ def _script(entry: dict[str, Any], profiles: dict[str, list[str]], root: Path) -
         queries=queries,
         root=root,
         seconds=float(entry["seconds"]) if "seconds" in entry else None,
+        builtin_open=entry.get("builtin_open"),
     )
 
 

@@ -11,6 +11,7 @@ from alts_proofs._errors import EngineFailure
 from alts_proofs._manifest import Script
 from alts_proofs._outcome import Outcome
 from alts_proofs._report import FileReport, Report
+from alts_proofs.engine import BuiltIn
 
 
 def prove(
@@ -66,7 +67,9 @@ def _prove_one(engine: Engine, script: Script, timeout: float, cancelled: Event)
         except EngineFailure as error:
             failure = str(error)
         else:
-            return FileReport(script, outcomes)
+            return FileReport(
+                script, outcomes, may_be_open=script.builtin_open if engine.name == BuiltIn.name else None
+            )
     return FileReport(
         script,
         tuple(Outcome(query, "unsupported", reason=failure) for query in script.queries),

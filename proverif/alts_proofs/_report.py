@@ -14,7 +14,9 @@ from alts_proofs._outcome import Outcome
 
 OK, FINDINGS, USAGE, HARNESS = 0, 1, 2, 3
 _SCHEMA = Path(__file__).resolve().parent / "report.schema.json"
-_COLOURS = {"FAIL": "31", "ERROR": "31", "SKIPPED": "33", "ok": "32"}
+_COLOURS = {"FAIL": "31", "ERROR": "31", "SKIPPED": "33", "OPEN": "33", "ok": "32"}
+# Answers that settle nothing. Anything else, a wrong verdict above all, is a finding even where openness is declared.
+_UNSETTLED = frozenset({"cannot_be_proved", "unsupported", "timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +26,22 @@ class FileReport:
     script: Script
     outcomes: tuple[Outcome, ...]
     failure: str | None = None
+    may_be_open: str | None = None
+
+    def is_open(self, outcome: Outcome) -> bool:
+        """Whether the outcome settles nothing and the expected results say so of the engine that ran."""
+        return self.may_be_open is not None and self.failure is None and outcome.result in _UNSETTLED
 
     @property
     def word(self) -> str:
-        """The file in one word: ok, FAIL, ERROR or SKIPPED."""
+        """The file in one word: ok, FAIL, ERROR, SKIPPED or OPEN (nothing wrong, but not all settled)."""
         if self.failure is not None:
             return "ERROR"
         if all(outcome.result == "skipped" for outcome in self.outcomes):
             return "SKIPPED"
-        return "ok" if all(outcome.as_expected for outcome in self.outcomes) else "FAIL"
+        if not all(outcome.as_expected or self.is_open(outcome) for outcome in self.outcomes):
+            return "FAIL"
+        return "OPEN" if any(self.is_open(outcome) for outcome in self.outcomes) else "ok"
 
     @property
     def seconds(self) -> float:
@@ -54,14 +63,19 @@ class Report:
 
     @property
     def failed(self) -> tuple[tuple[FileReport, Outcome], ...]:
-        """Every query with a result that is not the expected one, engine failures and skipped queries aside."""
+        """Every query with a result that is not the expected one; engine failures, skipped and open queries aside."""
         return tuple(
             (file, outcome)
             for file in self.files
             if file.failure is None
             for outcome in file.outcomes
-            if outcome.result != "skipped" and not outcome.as_expected
+            if outcome.result != "skipped" and not outcome.as_expected and not file.is_open(outcome)
         )
+
+    @property
+    def open(self) -> tuple[tuple[FileReport, Outcome], ...]:
+        """Every query that the engine left unsettled, as the expected results declare of it."""
+        return tuple((file, outcome) for file in self.files for outcome in file.outcomes if file.is_open(outcome))
 
     @property
     def broken(self) -> tuple[FileReport, ...]:
@@ -69,16 +83,20 @@ class Report:
         return tuple(file for file in self.files if file.failure is not None)
 
     def count(self) -> tuple[int, int, int, int]:
-        """How many queries came out as expected, not as expected, without a trustworthy engine, skipped."""
+        """How many queries came out as expected, not as expected, without a trustworthy engine, skipped.
+
+        Those in `open` are in none of the four.
+        """
         outcomes = [outcome for file in self.files if file.failure is None for outcome in file.outcomes]
         skipped = sum(outcome.result == "skipped" for outcome in outcomes)
         good = sum(outcome.as_expected for outcome in outcomes)
         lost = sum(len(file.outcomes) for file in self.broken)
-        return good, len(outcomes) - good - skipped, lost, skipped
+        return good, len(outcomes) - good - skipped - len(self.open), lost, skipped
 
     def exit_code(self, allow_skipped: bool = False) -> int:
-        """3 if the engine failed or nothing ran, 1 if a result is not the expected one, else 0.
+        """3 if the engine failed or nothing was settled, 1 if a result is not the expected one, else 0.
 
+        Open queries change nothing, but a run that settles no query at all is a 3.
         With `allow_skipped` a run that skipped everything is 0.
         """
         good, bad, lost, skipped = self.count()
@@ -96,7 +114,7 @@ class Report:
             "engine": self.engine,
             "version": self.version,
             "files": [
-                {"file": file.script.file, "queries": [_entry(outcome) for outcome in file.outcomes]}
+                {"file": file.script.file, "queries": [_entry(file, outcome) for outcome in file.outcomes]}
                 for file in self.files
             ],
         }
@@ -123,10 +141,16 @@ class Report:
                 )
         if skipped_reason := next((o.reason for f in self.files for o in f.outcomes if o.result == "skipped"), None):
             yield f"{_painted('SKIPPED', colour)} every query: {skipped_reason}"
+        if self.open:
+            yield f"{_painted('OPEN', colour)} {len(self.open)} queries that {self.engine} leaves open, as declared:"
+            for reason in dict.fromkeys(file.may_be_open for file, _ in self.open):
+                yield f"     {reason}"
         good, bad, lost, skipped = self.count()
         version = f" {self.version}" if self.version else ""
         yield (
-            f"{good} as expected, {bad} not as expected, {lost} without a verdict to trust, {skipped} skipped; "
+            f"{good} as expected, {bad} not as expected, {lost} without a verdict to trust, {skipped} skipped"
+            + (f", {len(self.open)} open" if self.open else "")
+            + f"; "
             f"{len(self.files)} files; engine {self.engine}{version}"
         )
 
@@ -142,7 +166,7 @@ def command(script: Script) -> str:
     return f"(cd {shlex.quote(str(script.root))} && proverif {shlex.join(script.arguments())})"
 
 
-def _entry(outcome: Outcome) -> dict[str, Any]:
+def _entry(file: FileReport, outcome: Outcome) -> dict[str, Any]:
     seconds = outcome.seconds
     entry: dict[str, Any] = {
         "query": outcome.query.id,
@@ -152,6 +176,8 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.reason is not None:
         entry["reason"] = outcome.reason
+    if file.is_open(outcome):
+        entry["open"] = file.may_be_open
     if outcome.trace is not None:
         entry["trace"] = outcome.trace
     if outcome.steps:

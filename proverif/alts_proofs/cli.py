@@ -3,8 +3,10 @@
 Exit codes: 0 every query came out as expected; 1 one did not (``false`` for ``true``, a time-out, ...); 2 usage; 3 the
 prover or the manifest failed, or nothing ran. A run that skipped everything, because there is no prover, exits 3 as
 well and says ``skipped`` with the reason for each query in ``--json``; with ``--allow-skipped`` it exits 0 and says the
-same. ``--compare`` runs ProVerif and the built-in engine: 1 when they contradict each other. ``--mutants`` runs the
-mutated scripts: 1 when a mutant keeps a query that it must lose, 3 when an edit no longer applies.
+same. What the manifest declares open for the built-in engine is run there and counted as open; a wrong verdict on it is
+a 1 like any other. ``--compare`` runs ProVerif and the built-in engine: 1 when they contradict each other.
+``--mutants`` runs the mutated scripts: 1 when a mutant keeps a query that it must lose, 3 when an edit no longer
+applies.
 """
 
 from __future__ import annotations

@@ -30,7 +30,11 @@ def declared_events(script: Script) -> set[str]:
 
 EVENTS = sorted({event for script in MANIFEST.scripts for event in declared_events(script)})
 MACROS = {
-    name: [" ".join(query.split()) for query in re.findall(r"query (.*?)\.\n", body + "\n", re.DOTALL)]
+    name: [
+        " ".join(goal.split())
+        for declared in re.findall(r"(?:query|lemma) (.*?)\.\n", body + "\n", re.DOTALL)
+        for goal in declared.split(";")[1:] or [declared]  # behind the variables; a lemma may have several
+    ]
     for path in (SCRIPTS / "queries").iterdir()
     for name, body in _MACRO.findall(source(path))
 }

@@ -101,7 +101,7 @@ FAMILIES: Final = (
         estates=False,
     ),
     *(_brief(name, finish) for finish in ("finish", "finish_with_tickets") for name in _CIPHERS),
-    *(_brief(name, realm="machines_realm") for name in ("PFS", "hybrid")),
+    *(_brief(name, realm="machines_realm") for name in ("PFS", "KCI", "hybrid")),
     *(_resumed(side, name, finish) for side in _SIDES for name in ("static, brief", "PFS") for finish in _RESUMED),
 )
 

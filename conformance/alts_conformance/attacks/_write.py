@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -81,22 +82,47 @@ def _trial(result: Result) -> dict[str, Any]:
     }
 
 
+def prepare(folder: Path) -> None:
+    """Make the folder and see that it can be written, before anything runs.
+
+    Raises:
+        HarnessError: it cannot.
+    """
+    probe = folder / ".probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("writable?\n", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+        raise HarnessError(f"{folder} cannot be written: {error.strerror or error}") from None
+
+
 def write(folder: Path, chosen: Sequence[tuple[Attack, Trial]], results: Sequence[Result]) -> None:
-    """Write everything below `folder`.
+    """Write everything below `folder`, each file whole or not at all; the report comes last.
 
     Raises:
         HarnessError: it cannot be written.
     """
+    for result in results:
+        if result.outcome is Outcome.SKIPPED:
+            continue
+        place = folder / result.attack
+        _replace(place / f"{result.trial}.txt", transcript(result))
+        if result.steps:
+            _replace(place / f"{result.trial}.svg", chart(result))
+    _replace(folder / "report.json", json.dumps(document(chosen, results), indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file under another name and rename it."""
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        for result in results:
-            if result.outcome is Outcome.SKIPPED:
-                continue
-            place = folder / result.attack
-            place.mkdir(parents=True, exist_ok=True)
-            (place / f"{result.trial}.txt").write_text(transcript(result), encoding="utf-8")
-            if result.steps:
-                (place / f"{result.trial}.svg").write_text(chart(result), encoding="utf-8")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(json.dumps(document(chosen, results), indent=1) + "\n", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
     except OSError as error:
-        raise HarnessError(f"{folder}: {error.strerror}") from None
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise HarnessError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -83,16 +83,18 @@ def _attack(args: argparse.Namespace) -> int:
     chosen = _gallery.select(names)
     if wrong := _queries.problems(dict.fromkeys(attack for attack, _ in chosen)):
         raise HarnessError("; ".join(wrong))
+    if args.output is not None:
+        _write.prepare(args.output)
     stories = not args.json and (args.tell or not args.all)
     begin = time.monotonic()
     results = asyncio.run(_all(chosen, _say if stories else None))
-    if args.output is not None:
-        _write.write(args.output, chosen, results)
     if args.json:
-        print(json.dumps(_write.document(chosen, results)))
+        print(json.dumps(_write.document(chosen, results)), flush=True)
     else:
         _tell(chosen, results, time.monotonic() - begin, evidence=stories)
-        if args.output is not None:
+    if args.output is not None:
+        _write.write(args.output, chosen, results)
+        if not args.json:
             print(f"charts and transcripts: {args.output}")
     return _exit_code(results, require_all=args.require_all)
 

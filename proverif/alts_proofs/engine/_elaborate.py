@@ -142,9 +142,9 @@ class _Elaborator:
         args = tuple(self._rule_term(arg, numbers, rule.place) for arg in left.args)
         result = self._rule_term(rule.right, numbers, rule.place)
         may_fail = frozenset(i for i, v in enumerate(rule.variables) if v.may_fail)
-        for arg in args:
-            if isinstance(arg, App) and may_fail & _variables(arg):
-                raise Unsupported("a variable that may fail inside a term", rule.place)
+        for term in (*args, result):
+            if isinstance(term, App) and may_fail & _variables(term):
+                raise ScriptError("a variable that may fail inside a term", rule.place)
         if result is not None and (
             unbound := _variables(result) - {v for a in args if a is not None for v in _variables(a)}
         ):
@@ -165,8 +165,8 @@ class _Elaborator:
             entity = self.scope.get(term.name)
             if isinstance(entity, Converter) and len(arguments) == 1:
                 return self._rule_term(arguments[0], numbers, place)
-            if isinstance(entity, Name) and not arguments:
-                return entity.term
+            if isinstance(entity, Name):
+                raise ScriptError(f"the name {term.name} in a rewrite rule or equation", term.place)
             if isinstance(entity, Global) and entity.sym.kind in ("constructor", "data"):
                 if entity.sym.arity != len(arguments):
                     raise ScriptError(f"{term.name} takes {entity.sym.arity} arguments", term.place)

@@ -105,23 +105,16 @@ def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClaus
     for bindings, written in variants(terms, model.theory):
         rest = iter(written)
         facts: list[App] = []
-        merged = dict(bindings)
-        possible = True
         executions: list[Term] = []
         for atom in query.left:
             args = tuple(next(rest) for _ in atom.args)
-            if atom.kind == "=":
-                possible = possible and unify(args[0], args[1], merged)
-                continue
             facts.append(_left_fact(atom, args, model, watched, 2 * _FREE + len(facts)))
             if atom.injective:
                 executions.append(facts[-1].args[1])
-        if not possible:
-            continue
-        values = (*(substitute(v, merged) for v in range(count)), *executions)
+        values = (*(substitute(v, bindings) for v in range(count)), *executions)
         hypotheses = []
         for fact in facts:
-            new = substitute(fact, merged)
+            new = substitute(fact, bindings)
             assert isinstance(new, App)
             hypotheses.append(new)
         found.append(RawClause(app(GOAL, values), tuple(hypotheses), (), Origin("goal")))

@@ -52,6 +52,8 @@ class Questions:
                 case ast.DeclareNot():
                     for reader in self._readers(declared.fact, declared.variables, scope):
                         fact = reader.atom(reader.inline(declared.fact))
+                        if fact.kind in ("event", "=", "<>"):
+                            raise ScriptError("not takes attacker, mess or table", fact.place)
                         phases = [fact.phase] if fact.phase >= 0 else range(self.model.phases + 1)
                         for phase in phases:
                             self.model.secrets.append(core.Atom(fact.kind, fact.args, phase, False, fact.place))
@@ -142,10 +144,10 @@ class _Reader:
             left, right = goal.args
         facts = tuple(self.atom(part) for part in _parts(left, "&&"))
         for fact in facts:
+            if fact.kind == "=":
+                raise ScriptError("an equality in front of ==>", fact.place)
             if fact.kind == "<>":
                 raise Unsupported("an inequality in front of ==>", fact.place)
-        if all(fact.kind == "=" for fact in facts):
-            raise Unsupported("a query without a fact", goal.place)
         if right is None:
             return facts, ()
         if isinstance(right, ast.Id) and right.name == "false":

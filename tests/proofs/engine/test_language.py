@@ -104,7 +104,32 @@ def test_queries_refused_one_by_one(query: str, reason: str) -> None:
         ("process in(c, f(x))", "f is no data constructor"),
         ("free c: channel.\nprocess 0", "c is declared twice"),
         ("reduc forall x: bitstring, y: bitstring; d(x) = y. process 0", "y occurs on the right only"),
-        ("reduc forall x: bitstring; d(f(x)) = x; d(f(c)) = f(c). process 0", "d is not deterministic"),
+        (
+            "const a: bitstring. reduc forall x: bitstring; d(f(x)) = x; d(f(a)) = f(a). process 0",
+            "d is not deterministic",
+        ),
+        ("reduc forall x: bitstring; d(f(x), c) = x. process 0", "script.pv:5: the name c in a rewrite rule"),
+        ("reduc forall x: bitstring; d(f(x)) = f(c). process 0", "script.pv:5: the name c in a rewrite rule"),
+        (
+            "equation forall x: bitstring; f(f(x)) = c. process 0",
+            "script.pv:5: the name c in a rewrite rule or equation",
+        ),
+        (
+            "fun d(bitstring): bitstring reduc forall x: bitstring or fail; d(x) = f(x). process 0",
+            "a variable that may fail inside a term",
+        ),
+        (
+            "fun d(bitstring): bitstring reduc forall x: bitstring or fail; d(f(x)) = x. process 0",
+            "a variable that may fail inside a term",
+        ),
+        (
+            "query x: bitstring, y: bitstring; event(E(x)) && x = y ==> event(E(y)). process 0",
+            "script.pv:5: an equality in front of ==>",
+        ),
+        ("query x: bitstring, y: bitstring; event(E(x)) && x = y. process 0", "an equality in front of ==>"),
+        ("query x: bitstring; x = c ==> event(E(x)). process 0", "an equality in front of ==>"),
+        ("not x: bitstring; event(E(x)). process 0", "script.pv:5: not takes attacker, mess or table"),
+        ("not x: bitstring; x = c. process 0", "not takes attacker, mess or table"),
         ("query attacker(new n). process 0", "no process makes a name n"),
         ("expand Q(). process 0", "Q is not defined"),
         ("process out(c, c", "'\\)' expected"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,10 +45,29 @@ def trace_chart(title: str, steps: Iterable[TraceStep]) -> str:
     return sequence_chart(rows, title=title, participants=[*others[:half], ATTACKER, *others[half:]])
 
 
+def prepare_charts(folder: Path) -> None:
+    """Makes the folder and sees that files can be written there. Raises `OSError` when they cannot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_whole(folder / ".probe", "writable?\n")
+    (folder / ".probe").unlink()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes under another name and renames: `path` is there whole or as it was before."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
 def write_charts(report: Report, folder: Path) -> list[Path]:
     """Writes a chart for every refuted query whose attack came in steps, and gives the files in order.
 
-    The file is named after the query's ID. Raises `OSError` when one cannot be written.
+    The file is named after the query's ID. Raises `OSError` when one cannot be written; none is left in part.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -55,6 +75,6 @@ def write_charts(report: Report, folder: Path) -> list[Path]:
         for outcome in file.outcomes:
             if outcome.result == "false" and outcome.steps:
                 path = folder / (re.sub(r"[^A-Za-z0-9_.-]+", "_", outcome.query.id) + ".svg")
-                path.write_text(trace_chart(outcome.query.id, outcome.steps), encoding="utf-8")
+                _write_whole(path, trace_chart(outcome.query.id, outcome.steps))
                 written.append(path)
     return written

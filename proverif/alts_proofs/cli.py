@@ -24,7 +24,7 @@ from alts_proofs._errors import EngineUnavailable, ManifestError, UsageError
 from alts_proofs._manifest import Script, load_manifest
 from alts_proofs._prove import prove, skip
 from alts_proofs._report import HARNESS, OK, USAGE, FileReport, Report, command
-from alts_proofs._trace import write_charts
+from alts_proofs._trace import prepare_charts, write_charts
 from alts_proofs.engine import BuiltIn
 from alts_proofs.mutate import MutationError, choose
 from alts_proofs.mutate_run import MUTANTS, run_survey
@@ -74,6 +74,11 @@ def run(args: argparse.Namespace) -> int:
             return _list(scripts)
         if args.compare:
             return _compare(args, scripts)
+        if args.charts is not None:
+            try:
+                prepare_charts(args.charts)
+            except OSError as error:
+                return _no_charts(args.charts, error)
         report = _report(args, scripts)
     except UsageError as error:
         print(f"alts prove: {error}", file=sys.stderr)
@@ -88,14 +93,18 @@ def run(args: argparse.Namespace) -> int:
         try:
             written = write_charts(report, args.charts)
         except OSError as error:
-            print(f"alts prove: {args.charts}: {error.strerror}", file=sys.stderr)
-            return HARNESS
+            return _no_charts(args.charts, error)
         print(f"{len(written)} chart{'' if len(written) == 1 else 's'} in {args.charts}", file=sys.stderr)
     if args.json:
         print(json.dumps(report.document(), indent=2))
     else:
         _print(report.lines(sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
     return report.exit_code(args.allow_skipped)
+
+
+def _no_charts(folder: Path, error: OSError) -> int:
+    print(f"alts prove: {folder}: {error.strerror or error}", file=sys.stderr)
+    return HARNESS
 
 
 def _report(args: argparse.Namespace, scripts: tuple[Script, ...]) -> Report:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -211,6 +213,45 @@ def test_charts_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [path.name for path in (tmp_path / "drawn" / "here").iterdir()] == ["made-up_reached.svg"]
     assert run("--compare", "--charts", str(tmp_path)) == 2
     assert run("--engine", "builtin", "--charts", str(tmp_path / "expected.json")) == 3
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_for_charts_is_tried_before_anything_is_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proved: list[str] = []
+    monkeypatch.setattr(cli, "_report", lambda *_: proved.append("proved"))
+    assert run("--engine", "builtin", "--charts", str(tmp_path / "expected.json" / "below")) == 3
+    assert "expected.json" in capsys.readouterr().err
+    (tmp_path / "drawn").mkdir()
+    _fill_the_disk(monkeypatch)
+    assert run("--engine", "builtin", "--charts", str(tmp_path / "drawn")) == 3
+    assert "No space left" in capsys.readouterr().err
+    assert list((tmp_path / "drawn").iterdir()) == []
+    assert proved == []
+
+
+def test_a_chart_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = prove(BuiltIn(), [script(tmp_path, SCRIPT)], 60)
+    (chart,) = write_charts(report, tmp_path / "charts")
+    before = chart.read_bytes()
+    _fill_the_disk(monkeypatch)
+    for folder, files in ((tmp_path / "charts", [chart]), (tmp_path / "new", [])):
+        with pytest.raises(OSError, match="No space left"):
+            write_charts(report, folder)
+        assert list(folder.iterdir()) == files
+    assert chart.read_bytes() == before
+
+
+def _fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only five characters of a file go onto it."""
+
+    def write(path: Path, text: str, encoding: str) -> None:
+        with path.open("w", encoding=encoding) as file:
+            file.write(text[:5])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", write)
 
 
 def test_compare_without_proverif_is_skipped(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +56,26 @@ def test_no_file_is_left_half_written(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(HarnessError, match=r"two\.svg cannot be written: No space left on device"):
         _write.write(tmp_path, [], results)
     assert {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_nothing_else(tmp_path: Path, number: signal.Signals) -> None:
+    # As a terminal does it: everybody in the group gets the signal, in the midst of trials, with the wheel and without.
+    with subprocess.Popen(
+        [sys.executable, "-m", "alts_conformance.cli", "attack", "run", "kci-dh-key"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None  # a pipe
+        for line in process.stdout:
+            if "outcome: works" in line:
+                break
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    assert err == "interrupted\n"
+    assert process.returncode == 3
+    assert "harness" not in out
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,8 @@
-"""A process in namespaces of its own that runs trials with the gRPC wheel: ``python -m ... _inside ATTACK/TRIAL…``.
+"""A process in namespaces of its own that runs trials with the wheel: ``python -m ... _inside FOLDER ATTACK/TRIAL…``.
 
 Writes JSON lines to stdout: ``{"missing": …}`` if namespaces are refused here, else sentences as they are told
-(``{"tell": …}``) and one result a trial (``{"result": …}``). It must be single-threaded until it has entered.
+(``{"tell": …}``) and one result a trial (``{"result": …}``). It must be single-threaded until it has entered. It may be
+killed at any time: the folder is its parent's to remove.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import dataclasses
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,16 @@ async def _run(names: Sequence[str], folder: Path, output: _Output) -> None:
         await wheels.world.close()
 
 
-def main(names: Sequence[str]) -> int:
+def main(folder: Path, names: Sequence[str]) -> int:
     """Run the trials that are named; always 0, the results say the rest."""
     output = _Output()
-    with tempfile.TemporaryDirectory(prefix="alts-attacks-wheel-") as name:
-        missing = enter_world(Path(name))
-        if missing is not None:
-            output.send({"missing": missing})
-            return 0
-        asyncio.run(_run(names, Path(name), output))
+    missing = enter_world(folder)
+    if missing is not None:
+        output.send({"missing": missing})
+        return 0
+    asyncio.run(_run(names, folder, output))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -67,6 +67,7 @@ class HostProcess:
             stdout=asyncio.subprocess.PIPE,
             env=clean_environment(more),
             limit=1 << 22,
+            start_new_session=True,  # Ctrl-C is for the parent alone
         )
         host = cls(process)
         hello = await host._answer(0, 30)

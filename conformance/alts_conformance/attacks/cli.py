@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _peers
+from .._runner import terminable
 from .._verdict import HarnessError, UsageError
 from .._world import clean_environment
 from . import _gallery, _page, _queries, _run, _write
@@ -87,7 +90,8 @@ def _attack(args: argparse.Namespace) -> int:
         _write.prepare(args.output)
     stories = not args.json and (args.tell or not args.all)
     begin = time.monotonic()
-    results = asyncio.run(_all(chosen, _say if stories else None))
+    with terminable():
+        results = asyncio.run(_all(chosen, _say if stories else None))
     if args.json:
         print(json.dumps(_write.document(chosen, results)), flush=True)
     else:
@@ -144,13 +148,25 @@ async def _inside(chosen: Sequence[tuple[Attack, Trial]], tell: Callable[[str], 
         return []
     if why := _peers.unavailable(_peers.get("grpc-core")):
         return [_without_run(attack, trial, Outcome.SKIPPED, why) for attack, trial in chosen]
+    with tempfile.TemporaryDirectory(prefix="alts-attacks-wheel-", ignore_cleanup_errors=True) as folder:
+        return await _child(chosen, tell, folder)
+
+
+async def _child(
+    chosen: Sequence[tuple[Attack, Trial]], tell: Callable[[str], None] | None, folder: str
+) -> list[Result]:
+    """The child process from its start to its end; what it leaves in the folder is the caller's to remove."""
     names = [f"{attack.name}/{trial.name}" for attack, trial in chosen]
+    environment = {"TMPDIR": folder}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "alts_conformance.attacks._inside", *names),
+        *(sys.executable, "-m", "alts_conformance.attacks._inside", folder, *names),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        env=clean_environment({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
+        env=clean_environment(environment),
         limit=1 << 24,
+        start_new_session=True,  # Ctrl-C is for the parent alone
     )
     stdout = process.stdout
     assert stdout is not None  # a pipe
@@ -171,7 +187,7 @@ async def _inside(chosen: Sequence[tuple[Attack, Trial]], tell: Callable[[str], 
         outcome, why = Outcome.HANG, f"not done within {_WHEEL_LIMIT:g} s"
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # not reaped yet: the group is still this process's own
             await process.wait()
     if missing:
         outcome, why = Outcome.SKIPPED, f"needs a namespace of its own: {missing}"

@@ -40,6 +40,25 @@ _ID: Final = re.compile(r"(TRUST|CRED|ISSUE|POLICY|REVOKE|HS|REC|RES|TRADE)-[1-9
 _CLAIMS: Final = ("ClientStarts", "ServerAccepts", "ClientCompletes", "ServerCompletes")
 
 
+NAMES: Final = (
+    "totality",
+    "determinism",
+    "reachability",
+    "walkable",
+    "claims",
+    "record counters",
+    "payload is protected",
+    "issuance survives crashes",
+    "rotation leaves no gap",
+    "requirement IDs",
+    "specification table",
+    "error codes",
+    "state machine page",
+    *(one.name for one in checks.ALL),
+)
+"""The names of what `run_checks` gives, in its order: a record without one of them is not of a whole run."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check: `findings` empty means that it holds; `skipped` is why it could not run.

@@ -8,8 +8,18 @@ from alts_model.explorer import Explorer
 from alts_model.nodes import Result
 from alts_model.properties import PROPERTIES
 from alts_model.scenario import Scenario, scenarios
-from alts_model.searches import OUTSIDE_REFLECTION, scenarios_of
+from alts_model.searches import OUTSIDE_REFLECTION, SEARCHES, family, scenarios_of
 from alts_model.weakening import CHECKS, REFLECTION_CHECKS
+
+_KEPT = ("", *sorted(REFLECTION_CHECKS))
+
+
+def planned() -> Iterator[tuple[str, frozenset[str]]]:
+    """What `alts model explore --search all` runs: scenarios, each with the checks that are left out of it."""
+    for scenario in (*scenarios(2), *(one for name in SEARCHES for one in family(name))):
+        yield scenario.name, frozenset()
+    for kept in _KEPT:
+        yield OUTSIDE_REFLECTION.name, REFLECTION_CHECKS - {kept}
 
 
 def explore(
@@ -41,5 +51,5 @@ def search(scenario: Scenario) -> Result:
 def reflections() -> Iterator[tuple[str, Result]]:
     """A reflected ticket: first with none of the six checks against it, then with each alone, which is named."""
     wanted = frozenset({"authentication"})
-    for kept in ("", *sorted(REFLECTION_CHECKS)):
+    for kept in _KEPT:
         yield kept, Explorer(OUTSIDE_REFLECTION, REFLECTION_CHECKS - {kept}, wanted).run()

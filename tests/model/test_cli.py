@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from alts_model import check, cli
+from alts_model import check, cli, exploration
 from alts_model.nodes import Result
 from alts_model.properties import Violation
+from alts_model.scenario import Scenario
 from alts_model.weakening import CHECKS
 
 
@@ -67,6 +68,45 @@ def test_all_twins_covers_every_check(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert printed.count("the explorer does not see this removal") == sum(
         not check.visible for check in CHECKS.values()
     )
+
+
+def test_a_check_that_cannot_run_where_all_must_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(cli, "repository", lambda: None)
+    assert cli.main(["check"]) == 0
+    assert capsys.readouterr().out.count("SKIPPED ") == 3
+    assert cli.main(["check", "--require-all"]) == 3
+    assert cli.main(["check", "--require-all", "--json"]) == 3
+    monkeypatch.setenv("CI", "true")
+    assert cli.main(["check"]) == 3
+    bad = check.CheckResult("x", "", ("wrong",)), check.CheckResult("y", "", skipped="why")
+    monkeypatch.setattr(cli, "run_checks", lambda _: bad)
+    assert cli.main(["check"]) == 1, "what was found comes first"
+    monkeypatch.delenv("CI")
+    monkeypatch.setattr(cli, "run_checks", lambda _: bad[1:])
+    assert cli.main(["check"]) == 3, "nothing ran"
+
+
+def test_the_names_of_all_checks_are_those_that_run() -> None:
+    assert tuple(result.name for result in check.run_checks(None)) == check.NAMES
+
+
+def test_what_is_planned_is_what_a_search_of_all_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Explorer:
+        def __init__(self, scenario: Scenario, without: frozenset[str], _: frozenset[str]) -> None:
+            self.result = Result(scenario.name, tuple(sorted(without)))
+
+        def run(self) -> Result:
+            return self.result
+
+    monkeypatch.setattr(exploration, "Explorer", Explorer)
+    assert cli.main(["explore", "--search", "all", "--json"]) == 3, "nothing was reached"
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [(run["scenario"], frozenset(run["without"])) for run in runs] == list(exploration.planned())
 
 
 def test_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

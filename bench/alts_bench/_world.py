@@ -1,6 +1,6 @@
 """What the ALTS loops of `alts bench handshake` run in: two machines' trust stores on disk, two workloads, all checks.
 
-Nothing is stubbed: policy and revocations come from signed files that each machine's store verified and holds, and the
+No check is stubbed: policy and revocations come from signed files that each machine's store verified and holds, and the
 configurations are what an operator's endpoints have.
 """
 
@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pyroaring import BitMap64
 
 from alts import (
+    X25519_PFS_SHA256,
+    X25519_STATIC_SHA256,
     Category,
     Configuration,
     Connection,
@@ -32,6 +34,8 @@ from alts import (
 )
 from alts.policy import PolicyStore, compile_policy, read_document
 from alts.revocation import RevocationStore, compile_revocations
+
+from ._cold import forget_peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +118,15 @@ class World:
         )
 
     def loop(
-        self, count: int, *, resume: bool = False, both: bool = False, cache: bool = False, record_keys: bool = False
+        self,
+        count: int,
+        *,
+        resume: bool = False,
+        both: bool = False,
+        cache: bool = False,
+        forget: bool = False,
+        pfs: bool = False,
+        record_keys: bool = False,
     ) -> Callable[[], int]:
         """Return a loop of `count` handshakes between the two, both sides in this thread.
 
@@ -122,18 +134,26 @@ class World:
             resume: every handshake resumes the one before, with a server-made ticket; each makes the next one's.
             both: the client makes a ticket in each, too.
             cache: signatures of certificates seen before are not verified again; all else about them is.
+            forget: before each handshake empty what the process remembers of peers, but for what `cache` and `resume`
+                say; both ends start with the peer unknown.
+            pfs: both sides have X25519_PFS_SHA256 alone, with ephemeral shares in every handshake; else
+                X25519_STATIC_SHA256.
             record_keys: also set up both directions of the record protocol at both ends.
         """
         keys = ResumptionKeys(os.urandom(16), {1: os.urandom(32)})
+        used = UsedSecretsInMemory(_LIMIT)
+        ciphers = (X25519_PFS_SHA256 if pfs else X25519_STATIC_SHA256,)
         server_configuration = Configuration(
             self._server,
             self._trust(Role.SERVER, cache=cache),
-            resumption=Resumption(keys, used=UsedSecretsInMemory(_LIMIT)) if resume else None,
+            handshake_ciphers=ciphers,
+            resumption=Resumption(keys, used=used, server_tickets_with_pfs=pfs) if resume else None,
         )
         own_keys = ResumptionKeys(os.urandom(16), {1: os.urandom(32)}) if both else None
         client_configuration = Configuration(
             self._client,
             self._trust(Role.CLIENT, cache=cache),
+            handshake_ciphers=ciphers,
             target_identities=frozenset({SERVER}),
             resumption=Resumption(own_keys) if resume else None,
         )
@@ -160,8 +180,13 @@ class World:
 
         one()  # with `resume`: brings the first ticket; with `cache`: the certificates
 
+        in_force = [policy.usable() for policy, _ in self._stores.values()]
+        policies = tuple(current.value.policy for current in in_force if current is not None)
+
         def run() -> int:
             for _ in range(count):
+                if forget:
+                    forget_peers(policies)
                 if one() != mode:
                     raise RuntimeError(f"the handshake was to be {mode}")
             return count

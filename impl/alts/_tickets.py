@@ -51,6 +51,7 @@ class ResumptionKeys:
     Attributes:
         resumption_id: IDR, 16 bytes, shared by all replicas of the identity in the cell.
         keys: 32-byte keys by epoch (1 and up); older ones stay for as long as tickets under them shall open.
+            The mapping is copied: rotation makes new `ResumptionKeys`.
 
     Raises:
         ConfigurationError: sizes or epochs are wrong.
@@ -64,6 +65,7 @@ class ResumptionKeys:
     """What ClientInit says about these keys, encoded."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", dict(self.keys))  # what follows from them is computed here, once
         sized = len(self.resumption_id) == RESUMPTION_ID_SIZE and all(
             len(key) == KEY_SIZE for key in self.keys.values()
         )

@@ -125,6 +125,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         for what in ("handshake_ciphers", "record_protocols", "application_protocols"):
+            object.__setattr__(self, what, tuple(getattr(self, what)))  # a list would compare unequal, and may change
             try:
                 check_names(getattr(self, what), what)
             except PeerViolation as error:
@@ -133,7 +134,8 @@ class Configuration:
         _require(set(self.record_protocols) <= set(RECORD_PROTOCOLS), "unknown record protocol")
         own = set(self.credential.parsed.body.handshake_ciphers)
         _require(set(self.handshake_ciphers) <= own, "handshake cipher that the own certificate does not list")
-        low, high = self.rpc_versions
+        low, high = map(tuple, self.rpc_versions)
+        object.__setattr__(self, "rpc_versions", (low, high))
         _require(all(0 <= part < 2**32 for part in (*low, *high)) and low <= high, "RPC version range")
         _require(MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
         _require(all(map(IDENTITY.fullmatch, self.target_identities)), "target identity")

@@ -1,0 +1,59 @@
+"""What callers give to `Configuration`: of any kind of sequence, and copied."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from alts import X25519_KCI_SHA256, X25519_STATIC_SHA256, Configuration, Resumption, ResumptionKeys
+from tests.impl.pair import Pair, open_pair
+
+LISTS: dict[str, Any] = {
+    "handshake_ciphers": [X25519_STATIC_SHA256],
+    "record_protocols": ["ALTSRP_GCM_AES128_REKEY"],
+    "application_protocols": ["grpc", "other"],
+    "rpc_versions": [[2, 0], [2, 1]],
+}
+TUPLES: dict[str, Any] = {
+    "handshake_ciphers": (X25519_STATIC_SHA256,),
+    "record_protocols": ("ALTSRP_GCM_AES128_REKEY",),
+    "application_protocols": ("grpc", "other"),
+    "rpc_versions": ((2, 0), (2, 1)),
+}
+
+
+def made(given: dict[str, Any]) -> Configuration:
+    pair = Pair()
+    return Configuration(pair.realm.workload("prod/frontend"), pair.realm.trust(), **given)
+
+
+@pytest.mark.req("HS-3", "HS-4")
+def test_lists_are_as_good_as_tuples() -> None:
+    one, other = made(LISTS), made(TUPLES)
+    for name, value in TUPLES.items():
+        assert getattr(one, name) == getattr(other, name) == value
+    assert one.client_init == other.client_init
+    with_lists, with_tuples = (open_pair(client=dict(given), server=dict(given)) for given in (LISTS, TUPLES))
+    assert with_lists.client.result == with_tuples.client.result is not None
+
+
+@pytest.mark.req("HS-3", "HS-4")
+def test_a_configuration_does_not_change_with_the_callers_lists() -> None:
+    given = copy.deepcopy(LISTS)
+    configuration = made(given)
+    for name in ("handshake_ciphers", "record_protocols", "application_protocols"):
+        given[name].append("later")
+    given["rpc_versions"][1][1] = 7
+    for name, value in TUPLES.items():
+        assert getattr(configuration, name) == value
+
+
+@pytest.mark.req("HS-3", "RES-3")
+def test_a_client_that_never_resumes_names_no_resumption_id_whatever_the_sequence() -> None:
+    for ciphers in ((X25519_KCI_SHA256,), [X25519_KCI_SHA256]):
+        keys = ResumptionKeys(b"an ID to look at", {1: bytes(32)})
+        pair = Pair(client={"handshake_ciphers": ciphers, "resumption": Resumption(keys)})
+        pair.client.start()
+        assert b"an ID to look at" not in pair.client.data_to_send()

@@ -46,11 +46,13 @@ Mac = Callable[[bytes], bytes]
 
 
 def keyed(key: bytes) -> Mac:
-    """Return HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, which is hashed once for all messages.
+    """Return HMAC-SHA256 (RFC 2104) under a key of any size, which is hashed once for all messages.
 
     Written out because a handshake does two dozen of them, most under the same few keys: `hmac.digest` and `HKDFExpand`
     look the hash up in the library and absorb the key anew each time, which costs five times as much as this.
     """
+    if len(key) > _HMAC_BLOCK:
+        key = _sha256(key).digest()
     inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36")).copy
     outer = _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c")).copy
 
@@ -65,7 +67,9 @@ def keyed(key: bytes) -> Mac:
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """Return HMAC-SHA256 of one message under a key of at most 64 bytes."""
+    """Return HMAC-SHA256 of one message under a key of any size."""
+    if len(key) > _HMAC_BLOCK:
+        key = _sha256(key).digest()
     inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36") + message).digest()
     return _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c") + inner).digest()
 

@@ -66,7 +66,7 @@ def test_requests_are_answered_and_refused_as_usual() -> None:
 
 async def gone(server: _clear._Server) -> None:
     async with asyncio.timeout(10):
-        while server.open:  # noqa: ASYNC110  # a set has no event
+        while server.open:  # noqa: ASYNC110  # a dict has no event
             await asyncio.sleep(0.01)
 
 
@@ -131,5 +131,67 @@ def test_silent_connections_end_and_there_are_only_so_many(monkeypatch: pytest.M
             assert (await ask(port, EnrolRequest(mac=b"y"))).mac == b"y"
             for _, writer in opened:
                 writer.close()
+
+    asyncio.run(main())
+
+
+async def admitted(server: _clear._Server, number: int, spoken: int) -> None:
+    """Wait until that many connections are open, and that many of them have sent something."""
+
+    def counted() -> tuple[int, int]:
+        return len(server.open), sum(one._left < _clear.CONNECTION_BYTES for one in server.open)
+
+    async with asyncio.timeout(10):
+        while counted() != (number, spoken):  # noqa: ASYNC110  # a dict has no event
+            await asyncio.sleep(0.01)
+
+
+async def cut(reader: asyncio.StreamReader) -> None:
+    """Wait until the other side has cut."""
+    async with asyncio.timeout(10):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await read_to_the_end(reader)
+
+
+@pytest.mark.req("ISSUE-6")
+def test_silent_connections_make_room_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clear, "CONNECTION_SECONDS", 3600.0)
+    monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
+
+    async def main() -> None:
+        async with serving() as (_, server, port):
+            opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+            opened[0][1].write(PREFACE)
+            await admitted(server, 3, 1)
+            spoke, _, younger = server.open
+            assert (await ask(port, EnrolRequest(mac=b"z"))).mac == b"z"
+            await cut(opened[1][0])
+            await admitted(server, 2, 1)
+            assert list(server.open) == [spoke, younger]
+            for _, writer in opened:
+                writer.close()
+            await gone(server)
+
+    asyncio.run(main())
+
+
+@pytest.mark.req("ISSUE-6")
+def test_where_all_have_sent_something_a_new_connection_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clear, "CONNECTION_SECONDS", 3600.0)
+    monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
+
+    async def main() -> None:
+        async with serving() as (_, server, port):
+            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(3)]
+            for writer in writers:
+                writer.write(PREFACE)
+            await admitted(server, 3, 3)
+            before = list(server.open)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await cut(reader)
+            assert list(server.open) == before
+            for one in (*writers, writer):
+                one.close()
+            await gone(server)
 
     asyncio.run(main())

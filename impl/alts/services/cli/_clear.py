@@ -28,7 +28,7 @@ class _Server(grpclib.server.Server):
 
     def __init__(self, service: Service) -> None:
         super().__init__([service])
-        self.open: set[_Bounded] = set()
+        self.open: dict[_Bounded, None] = {}
 
     def _protocol_factory(self) -> asyncio.Protocol:  # type: ignore[override]  # it need not be grpclib's own class
         return _Bounded(super()._protocol_factory, self.open)
@@ -39,10 +39,10 @@ class _Bounded(asyncio.Protocol):
 
     Args:
         factory: of that protocol, used once the connection is admitted.
-        others: all connections that are open.
+        others: all connections that are open, oldest first.
     """
 
-    def __init__(self, factory: Callable[[], asyncio.Protocol], others: set[_Bounded]) -> None:
+    def __init__(self, factory: Callable[[], asyncio.Protocol], others: dict[_Bounded, None]) -> None:
         self._factory = factory
         self._others = others
         self._inner: asyncio.Protocol | None = None
@@ -50,13 +50,22 @@ class _Bounded(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._others) >= MOST_CONNECTIONS:
+        if len(self._others) >= MOST_CONNECTIONS and not self._make_room():
             self._transport.abort()
             return
-        self._others.add(self)
+        self._others[self] = None
         self._timer = asyncio.get_running_loop().call_later(CONNECTION_SECONDS, self._transport.abort)
         self._inner = self._factory()
         self._inner.connection_made(transport)
+
+    def _make_room(self) -> bool:
+        """Cut the oldest connection that has sent nothing; False if all have: silence shall not shut the port."""
+        silent = next((other for other in self._others if other._left == CONNECTION_BYTES), None)
+        if silent is None:
+            return False
+        del self._others[silent]
+        silent._transport.abort()
+        return True
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
@@ -77,7 +86,7 @@ class _Bounded(asyncio.Protocol):
             self._inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._others.discard(self)
+        self._others.pop(self, None)
         if self._inner is not None:
             self._timer.cancel()
             self._inner.connection_lost(exc)

@@ -315,8 +315,6 @@ class Handshake:
             raise PeerViolation(ErrorCode.BAD_FINISHED, "authenticator is wrong")
         if not same(ticket_received, ticket_authenticator(mac, sender, ticket)):
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
-        if self._heard is not None:
-            self._heard()
         if ticket is not None and resumer is not None:
             resumer.check(ticket)
         if client:
@@ -324,6 +322,8 @@ class Handshake:
         if ticket is not None and resumer is not None:
             resumer.keep(ticket, line, secrets.resumption, now)
         own = self._configuration.credential
+        if self._heard is not None:
+            self._heard()
         evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
         self.result = HandshakeResult(self.role, line[0], own.identity, negotiated, evidence, secrets.record)
         self._drop()

@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-
 FRAME_HEADER = struct.Struct("<II")
 """length (of type and payload), type; both little-endian (SPEC 3.1)."""
 _HEADER_SIZE, _unpack_header = FRAME_HEADER.size, FRAME_HEADER.unpack_from
-LENGTH_FIELD_SIZE = 4
-TYPE_FIELD_SIZE = 4
+LENGTH_FIELD_SIZE = TYPE_FIELD_SIZE = 4
 MAX_HANDSHAKE_FRAME = 16384
 """Largest `length` of a frame before OPEN (SPEC 3.3)."""
 MIN_FRAME_SIZE, MAX_FRAME_SIZE = 16384, 1048576
@@ -40,7 +38,6 @@ NONCE_SIZE = DIGEST_SIZE = AUTHENTICATOR_SIZE = 32
 RESUMPTION_ID_SIZE = 16
 MAX_LIST = 16
 VERSION = 1
-
 DATA_FRAME = 6
 FRAME_TYPES: Mapping[Input, int] = {
     Input.CLIENT_INIT: 16,
@@ -93,6 +90,7 @@ _MOST_REMEMBERED = 512
 
 _OFFERS: dict[bytes, tuple[bytes, Offer]] = {}
 """By certificate: the last Offer that came with it, encoded and checked. Peers say the same again and again."""
+_NOTHING = b"", None
 _ANSWERS: dict[bytes, Answer] = {}
 """By encoding: Answers that were checked. Either memory takes only what came from a peer whose Finished was right."""
 
@@ -203,7 +201,7 @@ def _ticket_at(data: bytes, at: int, *, issued: bool) -> Ticket | None:
 
 
 def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> None:
-    if len(memory) >= _MOST_REMEMBERED:
+    if len(memory) >= _MOST_REMEMBERED and fields not in memory:
         memory.clear()
     memory[fields] = meaning
 
@@ -243,11 +241,9 @@ def _new_client_init(data: bytes) -> tuple[Offer, Ticket | None]:
 
 def remember_client_init(data: bytes, offer: Offer, ticket: Ticket | None) -> None:
     """Keep what `decode_client_init` made of `data`, once its sender is authenticated (SPEC 11.1)."""
-    known = _OFFERS.get(offer.certificate)
-    if offer.key_shares or (known is not None and known[1] is offer):  # with key shares no two are alike
-        return
-    end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
-    _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
+    if not offer.key_shares and _OFFERS.get(offer.certificate, _NOTHING)[1] is not offer:
+        end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
+        _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
 
 
 def _offer(message: handshake.ClientInit) -> Offer:
@@ -285,15 +281,13 @@ def _offer(message: handshake.ClientInit) -> Offer:
 def decode_server_init(data: bytes) -> Answer:
     """Decode a ServerInit payload and check its syntax (SPEC 5.2, 5.3; HS-6)."""
     fields = data[_AFTER_NONCE:] if data.startswith(_VERSION_AND_NONCE) and len(data) >= _AFTER_NONCE else b""
-    answer = _ANSWERS.get(fields)  # canonical up to the nonce, which may be any, and known from there on
-    return _answer(data) if answer is None else answer
+    return _ANSWERS.get(fields) or _answer(data)  # canonical up to the nonce, which may be any, and known from there on
 
 
 def remember_server_init(data: bytes, answer: Answer) -> None:
     """Keep what `decode_server_init` made of `data`, once its sender is authenticated (SPEC 11.1)."""
-    fields = data[_AFTER_NONCE:]
-    if not answer.key_share and answer.ticket is None and fields not in _ANSWERS:
-        _remember(_ANSWERS, fields, answer)
+    if not answer.key_share and answer.ticket is None:
+        _remember(_ANSWERS, data[_AFTER_NONCE:], answer)
 
 
 def _answer(data: bytes) -> Answer:

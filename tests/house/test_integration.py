@@ -21,7 +21,7 @@ case $1 in
     model) echo new > build/model-checks.json; echo new > build/model.json ;;
     conform) echo new > build/conform/report.json ;;
     attacks) echo new > build/attacks/report.json ;;
-    trace) cat build/*.json build/*/report.json > build/seen 2>/dev/null ;;
+    trace) echo "$CI" > build/ci; cat build/*.json build/*/report.json > build/seen 2>/dev/null ;;
 esac
 [ "$1" != "$FAILS" ]
 """
@@ -36,7 +36,7 @@ RECORDS = {
 ALL = {name for names in RECORDS.values() for name in names}
 
 
-def integrated(root: Path, *stages: str, fails: str = "") -> tuple[int, str]:
+def integrated(root: Path, *stages: str, fails: str = "", ci: str = "true") -> tuple[int, str]:
     (root / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", root / ".ci" / "run")
     programs = root / "programs"
@@ -48,7 +48,7 @@ def integrated(root: Path, *stages: str, fails: str = "") -> tuple[int, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "FAILS": fails}
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "FAILS": fails, "CI": ci}
     done = subprocess.run(
         [root / ".ci" / "run", *stages], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
@@ -81,3 +81,13 @@ def test_old_records_are_not_taken(tmp_path: Path) -> None:
     (tmp_path / "build" / "prove.json").write_text("old\n")
     integrated(tmp_path, "proofs", "trace", fails="prove")
     assert not (tmp_path / "build" / "prove.json").exists()
+
+
+def test_a_stage_that_is_not_wanted_keeps_its_records(tmp_path: Path) -> None:
+    """Whether they are whole and new enough is for `trace` to say, which gets to know where it runs."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "prove.json").write_text("old\n")
+    code, text = integrated(tmp_path, "vectors", "trace", ci="")
+    assert code == 0, text
+    assert (tmp_path / "build" / "seen").read_text() == "old\nnew\n"
+    assert (tmp_path / "build" / "ci").read_text() == "true\n"

@@ -195,3 +195,31 @@ def test_where_all_have_sent_something_a_new_connection_is_refused(monkeypatch: 
             await gone(server)
 
     asyncio.run(main())
+
+
+class Wire(asyncio.Transport):
+    """Notes that it was aborted; says so to nobody, as a loop does not before its next turn."""
+
+    aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.req("ISSUE-6")
+def test_a_burst_of_silent_connections_stays_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
+
+    async def main() -> None:
+        others: dict[_clear._Bounded, None] = {}
+        wires = [Wire() for _ in range(10)]
+        made = [_clear._Bounded(asyncio.Protocol, others) for _ in wires]
+        for one, wire in zip(made, wires, strict=True):
+            one.connection_made(wire)
+        assert list(others) == made[-3:]
+        assert [wire.aborted for wire in wires] == [True] * 7 + [False] * 3
+        for one in made:
+            one.connection_lost(None)
+        assert not others
+
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = [row["id"] for row in json.loads((ROOT / "docs" / "requirements.json").read_text())["requirements"]]
 
 
+manifest = functools.cache(load_manifest)
 LAST = next((name, sorted(without)) for name, without in reversed(list(planned())))
 
 
@@ -43,7 +45,7 @@ def records() -> dict[str, Any]:
     ]
     queries = [
         {"query": name, "expected": query.expected, "result": query.expected}
-        for name, query in load_manifest().queries.items()
+        for name, query in manifest().queries.items()
     ]
     checks = [{"name": name, "findings": [], "skipped": None, "requirements": ["HS-2"]} for name in CHECKS]
     runs = [{"scenario": name, "without": sorted(without), "evidence": ["TRADE-1"]} for name, without in planned()]
@@ -70,6 +72,7 @@ def records() -> dict[str, Any]:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the documents of this one, and a record of every kind; not in continuous integration."""
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(_trace_sources, "load_manifest", manifest)  # reading it takes most of a second
     for name in ("SPEC.md", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     for name, document in records().items():
@@ -108,7 +111,7 @@ def test_evidence_of_every_kind_is_collected(checkout: Path) -> None:
     assert table.traces["HS-2"].model[0] == "check totality"
     assert table.traces["TRADE-1"].model[0] == "search replicas"
     assert "kci-dh-key" in table.traces["TRADE-1"].attacks
-    assert f"{len(load_manifest().queries)} queries of 1 scripts, engine builtin" in table.traces["HS-13"].proofs
+    assert f"{len(manifest().queries)} queries of 1 scripts, engine builtin" in table.traces["HS-13"].proofs
 
 
 def test_with_all_records_in_order_no_requirement_has_a_gap(checkout: Path) -> None:
@@ -267,7 +270,7 @@ def test_results_are_compared_with_what_is_expected_and_not_with_the_record(chec
         query.update(expected=wrong, result=wrong)
 
     changed(checkout, "prove.json", agree)
-    name, query = next(iter(load_manifest().queries.items()))
+    name, query = next(iter(manifest().queries.items()))
     table = _trace.collect(checkout)
     assert len(table.failures) == 1
     assert table.failures[0].startswith(f"proof query {name}: ")
@@ -288,10 +291,10 @@ def test_results_are_compared_with_what_is_expected_and_not_with_the_record(chec
 def test_only_what_is_declared_open_may_be_open(
     engine: str, result: str, fails: bool, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = load_manifest()
-    script = next(script for script in manifest.scripts if script.builtin_open is None)
+    expected = manifest()
+    script = next(script for script in expected.scripts if script.builtin_open is None)
     declared = dataclasses.replace(script, builtin_open="needs a lemma")
-    scripts = tuple(declared if one is script else one for one in manifest.scripts)
+    scripts = tuple(declared if one is script else one for one in expected.scripts)
     query = script.queries[0]
 
     def leave(document: Any) -> None:
@@ -303,7 +306,7 @@ def test_only_what_is_declared_open_may_be_open(
     changed(checkout, "prove.json", leave)
     changed(checkout, "prove.json", lambda it: it["files"][0].update(open="as if it were"))
     assert any(query.id in line for line in _trace.collect(checkout).failures), "open for nobody so far"
-    monkeypatch.setattr(_trace_sources, "load_manifest", lambda: dataclasses.replace(manifest, scripts=scripts))
+    monkeypatch.setattr(_trace_sources, "load_manifest", lambda: dataclasses.replace(expected, scripts=scripts))
     table = _trace.collect(checkout)
     assert any(query.id in line for line in table.failures) is fails
     assert not any(query.id in trace.proofs for trace in table.traces.values())

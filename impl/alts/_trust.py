@@ -51,14 +51,16 @@ class Category(enum.IntEnum):
 
 def matches(pattern: str, identity: str) -> bool:
     """Tell whether an identity pattern covers an identity (SPEC 4.4): `*` is one segment, a last `**` one or more."""
-    wanted, given = pattern.split("/"), identity.split("/")
-    if wanted[-1] == "**":
-        wanted.pop()
-        if len(given) <= len(wanted):
-            return False
-    elif len(given) != len(wanted):
+    return _covers(pattern.split("/"), identity.split("/"))
+
+
+def _covers(wanted: list[str], given: list[str]) -> bool:
+    """Tell the same of segments; most patterns of a policy differ in the first one."""
+    if wanted[0] not in (given[0], "*", "**"):  # no identity has a segment like the last two
         return False
-    return all(want in ("*", have) for want, have in zip(wanted, given, strict=False))
+    if len(given) < len(wanted) if wanted[-1] == "**" else len(given) != len(wanted):
+        return False
+    return all(want in (have, "*", "**") for want, have in zip(wanted, given, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,13 @@ class Rule:
     issuer: str
     category: Category
     identity: str
+    _segments: tuple[list[str], list[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for pattern in (self.issuer, self.identity):
             if not PATTERN.fullmatch(pattern):
                 raise ConfigurationError(f"not an identity pattern: {pattern!r}")
+        object.__setattr__(self, "_segments", (self.issuer.split("/"), self.identity.split("/")))
 
 
 _MOST_ANSWERS = 4096
@@ -94,8 +98,9 @@ class Policy:
         question = issuer, category, identity
         answer = self._answers.get(question)
         if answer is None:
+            by, whom = issuer.split("/"), identity.split("/")
             answer = any(
-                rule.category == category and matches(rule.issuer, issuer) and matches(rule.identity, identity)
+                rule.category == category and _covers(rule._segments[0], by) and _covers(rule._segments[1], whom)
                 for rule in self.rules
             )
             if len(self._answers) >= _MOST_ANSWERS:

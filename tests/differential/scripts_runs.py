@@ -125,6 +125,20 @@ WITHOUT_RUN: Final = {
 }
 """Fragments of scripts that have no honest run to compare, with the reason; their roles are compared elsewhere."""
 
+COPIES: Final = {
+    f"brief/{name}_told.pvl": f"brief/{name}.pvl"
+    for name in ("client_side", "server_side", "finish_client_ticket", "finish_server_ticket")
+}
+"""Fragments that are others with one event more, `Opened` or `Sealed`; those others are compared."""
+UNCOMPARED: Final = {
+    "brief/chain.pvl": "a table, events and hints to the prover; no role",
+    **dict.fromkeys(
+        ("brief/client_side_chain_finish.pvl", "brief/server_side_chain_finish.pvl"),
+        "the end of a session of a chain; nothing compares its terms with the model",
+    ),
+}
+"""Fragments of scripts without a run that no other script has."""
+
 LATE: Final = frozenset({"brief/client_side.pvl", "brief/server_side.pvl"})
 """Where resumed sessions begin: after the full handshake, whose tickets they need."""
 

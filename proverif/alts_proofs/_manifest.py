@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -94,13 +96,24 @@ class Manifest:
         for pattern in patterns:
             found = {script.file for script in self.scripts if _names(pattern, script)}
             if not found:
-                raise UsageError(f"no script with expected results is called {pattern!r}; `--list` shows them")
+                raise UsageError(_unknown(pattern))
             chosen |= found
         return tuple(script for script in self.scripts if script.file in chosen)
 
 
+def _unknown(pattern: str) -> str:
+    """What to say of a pattern that names no script: whoever has a file of their own wants the engine itself."""
+    if os.path.isfile(pattern):  # unlike Path.is_file(), an answer for any name
+        return (
+            f"{pattern} is no script with expected results, so there is nothing to compare it with; to settle its"
+            f" queries: python -m alts_proofs.engine {shlex.quote(pattern)}"
+        )
+    own = "; for one of your own: python -m alts_proofs.engine FILE" if pattern.endswith(".pv") else ""
+    return f"no script with expected results is called {pattern!r}; `--list` shows them{own}"
+
+
 def _names(pattern: str, script: Script) -> bool:
-    return fnmatchcase(script.file, pattern) or Path(pattern).resolve() == script.path.resolve()
+    return fnmatchcase(script.file, pattern) or os.path.realpath(pattern) == os.path.realpath(script.path)
 
 
 def load_manifest(path: Path = EXPECTED, root: Path = SCRIPTS) -> Manifest:

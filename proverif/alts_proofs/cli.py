@@ -65,11 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Does what the parsed options say; gives the exit code."""
     try:
+        _check(args)
         if args.mutants:
             return _mutants(args)
         scripts = load_manifest().select(args.files)
-        if args.charts is not None and (args.list or args.compare):
-            raise UsageError("--charts draws what one engine finds: leave out --list and --compare")
         if args.list:
             return _list(scripts)
         if args.compare:
@@ -100,6 +99,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(report.lines(sys.stdout.isatty() and not os.environ.get("NO_COLOR")))
     return report.exit_code(args.allow_skipped)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Options that would be ignored are refused. Raises `UsageError`."""
+    modes = [option for option in ("list", "compare", "mutants") if getattr(args, option)]
+    if args.charts is not None and modes:
+        raise UsageError(f"--charts draws what one engine finds in the scripts: leave out --{modes[0]}")
+    if args.compare and modes != ["compare"]:
+        other = "list" if args.list else "mutants"
+        raise UsageError(f"--compare runs the scripts with both engines: leave out --{other}")
+    if args.compare and args.engine != "auto":
+        raise UsageError("--compare runs both engines: leave out --engine")
 
 
 def _no_charts(folder: Path, error: OSError) -> int:
@@ -178,14 +189,20 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError("seconds must be positive")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds below a million")
     return value
 
 
 def _jobs(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if not 0 < value <= 64:
-        raise argparse.ArgumentTypeError("between 1 and 64")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 64")
     return value

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +135,62 @@ def test_usage_errors_are_2(here: Path, capsys: pytest.CaptureFixture[str]) -> N
         ["--engine", "magic"],
         ["--timeout", "0"],
         ["--timeout", "nan"],
+        ["--timeout", "soon"],
         ["-j", "0"],
+        ["-j", "many"],
         ["--json", "--list"],
     ):
         with pytest.raises(SystemExit) as caught:
             prove(*arguments)
         assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--mutants", "--charts", "charts"],
+        ["--mutants", "--list", "--charts", "charts"],
+        ["--compare", "--charts", "charts"],
+        ["--list", "--charts", "charts"],
+        ["--compare", "--mutants"],
+        ["--compare", "--list"],
+        ["--compare", "--engine", "builtin"],
+    ],
+)
+def test_an_option_that_would_be_ignored_is_a_usage_error(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(here)
+    assert prove(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("alts prove: --")
+    assert "leave out --" in captured.err
+    assert captured.out == ""
+    assert not (here / "charts").exists()
+
+
+def test_a_script_of_ones_own_is_shown_to_the_engine(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = here / "my own.pv"
+    own.write_text("free c: channel.\nfree s: bitstring [private].\nquery attacker(s).\nprocess out(c, s)\n")
+    assert prove(str(own)) == 2
+    said = capsys.readouterr().err.strip()
+    command = shlex.split(said.rpartition(": ")[2])
+    assert command == ["python", "-m", "alts_proofs.engine", str(own)]
+    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, timeout=60, check=True)
+    results = [json.loads(line).get("result") for line in done.stdout.splitlines()]
+    assert results == [None, "false"], "what is advised works"
+    assert prove(str(here / "nothing.pv")) == 2
+    assert "python -m alts_proofs.engine FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "loop", ".", ""])
+def test_no_odd_name_of_a_script_is_more_than_a_usage_error(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(here)
+    (here / "loop").symlink_to("loop")
+    assert prove(name) == 2
+    assert "no script with expected results" in capsys.readouterr().err
 
 
 def test_unusable_manifest_is_3(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

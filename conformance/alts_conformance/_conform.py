@@ -78,7 +78,7 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``alts conform``; returns the exit code (0 all well, 1 findings, 2 usage, 3 harness)."""
+    """Run ``alts conform``; returns the exit code (0 all well, 1 findings, 2 usage, 3 harness, 130 interrupted)."""
     terminal = Terminal(sys.stderr if args.json else sys.stdout)
     try:
         if args.executor != "local":
@@ -95,9 +95,6 @@ def run(args: argparse.Namespace) -> int:
         return 2
     except ConformanceError as error:
         print(f"alts conform: the harness failed: {error}", file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        print("alts conform: interrupted", file=sys.stderr)
         return 3
 
 
@@ -164,6 +161,8 @@ def conform(args: argparse.Namespace, terminal: Terminal) -> int:
         print(json.dumps(_report.as_document(summary)), flush=True)
     _report.write_reports(summary, args.report)
     terminal.line(f"reports: {args.report}/report.json, {args.report}/junit.xml, {args.report}/transcripts/")
+    if state.interrupted:
+        print("interrupted", file=sys.stderr)
     if state.fault is not None:
         raise HarnessError(state.fault)
     return summary.exit_code(peers_required=args.require_all_peers)

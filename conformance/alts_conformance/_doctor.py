@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 from . import _peers
-from .cli import COMMANDS
+from ._commands import COMMANDS
 
 #: Distributions that rooms of the house need, and for what.
 _DISTRIBUTIONS = {

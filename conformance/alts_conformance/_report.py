@@ -59,9 +59,11 @@ class Summary:
         return {verdict.value: found.get(verdict, 0) for verdict in Verdict}
 
     def exit_code(self, *, peers_required: bool) -> int:
-        """0 all well, 1 findings, 3 the harness failed or nothing ran."""
+        """0 all well, 1 findings, 3 the harness failed or nothing ran, 130 interrupted."""
+        if self.interrupted:
+            return 130
         judged = [r for r in self.results if r.attempt.verdict is not Verdict.SKIPPED]
-        if self.interrupted or not judged or any(r.attempt.verdict is Verdict.HARNESS for r in self.results):
+        if not judged or any(r.attempt.verdict is Verdict.HARNESS for r in self.results):
             return 3
         if self.fault is not None or "reference" in self.unavailable:
             return 3

@@ -76,6 +76,6 @@ def test_an_interrupted_run_says_so_and_nothing_else(tmp_path: Path, number: sig
         os.killpg(process.pid, number)
         out, err = process.communicate(timeout=60)
     assert err == "interrupted\n"
-    assert process.returncode == 3
+    assert process.returncode == 130
     assert "harness" not in out
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from alts_conformance import _case, _doctor, _known, _peers, cli
+from alts_conformance import _case, _commands, _doctor, _known, _peers, cli
+
+_CONSOLE_SCRIPT = "import sys; from alts_conformance.cli import main; sys.exit(main())"
 
 
 def alts(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,7 +28,7 @@ def alts(*arguments: str) -> subprocess.CompletedProcess[str]:
 )
 def test_what_is_not_there_is_a_usage_error(arguments: list[str]) -> None:
     done = alts(*arguments)
-    assert done.returncode == cli.USAGE
+    assert done.returncode == _commands.USAGE
     assert "usage: alts" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -34,13 +36,13 @@ def test_what_is_not_there_is_a_usage_error(arguments: list[str]) -> None:
 def test_help_names_every_command() -> None:
     done = alts("--help")
     assert done.returncode == 0
-    for command in cli.COMMANDS:
+    for command in _commands.COMMANDS:
         assert command.words[0] in done.stdout
     assert "learn" not in done.stdout
 
 
 def test_every_command_has_help_of_its_own() -> None:
-    for command in cli.COMMANDS:
+    for command in _commands.COMMANDS:
         done = alts(*command.words, "--help")
         assert done.returncode == 0, (command, done.stderr)
         assert "usage: alts " + " ".join(command.words) in done.stdout.replace("\n", " ")
@@ -49,9 +51,9 @@ def test_every_command_has_help_of_its_own() -> None:
 def test_a_room_that_cannot_be_imported_is_said_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = cli.Command(("prove",), "alts_no_such_package.cli", "nothing")
-    monkeypatch.setattr(cli, "COMMANDS", (broken,))
-    assert cli.main(["prove"]) == cli.HARNESS
+    broken = _commands.Command(("prove",), "alts_no_such_package.cli", "nothing")
+    monkeypatch.setattr(_commands, "COMMANDS", (broken,))
+    assert cli.main(["prove"]) == _commands.HARNESS
     assert "not available here" in capsys.readouterr().err
 
 
@@ -76,7 +78,7 @@ def test_output_that_cannot_be_written_is_one_line_and_no_finding(arguments: tup
             command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, timeout=60, check=False
         )
     assert done.stderr == f"alts {arguments[0]}: No space left on device\n"
-    assert done.returncode == cli.HARNESS
+    assert done.returncode == _commands.HARNESS
 
 
 @pytest.mark.skipif(not _FULL.exists(), reason="needs /dev/full")
@@ -87,7 +89,7 @@ def test_help_that_cannot_be_written_is_not_called_done() -> None:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, timeout=60, check=False
         )
-    assert (done.returncode, done.stderr) == (cli.HARNESS, "alts: No space left on device\n")
+    assert (done.returncode, done.stderr) == (_commands.HARNESS, "alts: No space left on device\n")
 
 
 def test_an_interruption_while_a_room_is_imported_is_one_line(
@@ -97,8 +99,63 @@ def test_an_interruption_while_a_room_is_imported_is_one_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(importlib, "import_module", interrupted)
-    assert cli.main(["attack", "list"]) == cli.HARNESS
+    assert cli.main(["attack", "list"]) == _commands.INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
+
+
+HOOK = """
+import os, signal, sys
+
+class Hook:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == os.environ.get("INTERRUPTED_IMPORT"):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except BaseException:
+                if os.environ["SWALLOWED"]:
+                    return None
+                raise
+
+sys.meta_path.insert(0, Hook)
+"""
+
+
+@pytest.mark.parametrize("prefix", [("-m", "alts_conformance.cli"), ("-c", _CONSOLE_SCRIPT)])
+@pytest.mark.parametrize(
+    ("arguments", "module", "swallowed"),
+    [
+        (("--version",), "alts_conformance._commands", ""),
+        (("attack", "list"), "argparse", ""),
+        (("attack", "list"), "alts_conformance.attacks", ""),
+        (("attack", "list"), "alts", ""),
+        (("attack", "list"), "cryptography.exceptions", "yes"),
+        (("conform", "--list"), "jsonschema", ""),
+        (("conform", "--list"), "jsonschema", "yes"),
+        (("pki", "policy", "--help"), "alts.policy", ""),
+        (("serve", "handshaker"), "grpc", "yes"),
+        (("model", "check"), "tlslite", "yes"),
+    ],
+)
+def test_an_interruption_of_any_import_is_one_line(
+    tmp_path: Path, prefix: tuple[str, ...], arguments: tuple[str, ...], module: str, swallowed: str
+) -> None:
+    """SIGINT arrives while a module is looked for; some libraries catch all that happens then."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPTED_IMPORT": module, "SWALLOWED": swallowed}
+    command = [sys.executable, *prefix, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (_commands.INTERRUPTED, "", "interrupted\n")
+
+
+def test_the_command_starts_in_its_package_without_anything_heavy() -> None:
+    code = "import sys, alts_conformance.cli as c; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split()) - {name.partition(".")[0] for name in bare.stdout.split()}
+    assert loaded <= {"alts_conformance", "importlib"}
 
 
 def test_doctor_looks_at_everything() -> None:

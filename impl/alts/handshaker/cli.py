@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_LISTEN = "127.0.0.1:8080"
 TEST_IDENTITIES = ("test/workload", "test/client", "test/server")
 """Held by the service of a generated test realm; the first is the default."""
-EXIT_OK, EXIT_USAGE, EXIT_FAILED = 0, 2, 3
+EXIT_OK, EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 
 class _UsageError(Exception):
@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; a second one ends at once. Returns 0, 2 (usage) or 3 (cannot serve).
+    """Serve until SIGTERM or SIGINT; a second one ends at once. Returns 0, 2 (usage), 3 (cannot serve) or 130.
 
     SIGHUP reads the realm directory again; if that fails, what was read before stays in force.
     """
@@ -131,8 +131,9 @@ def run(args: argparse.Namespace) -> int:
     except ConfigurationError as error:
         print(f"alts serve handshaker: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        return EXIT_OK
+    except KeyboardInterrupt:  # before it was ready
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 async def _serve(args: argparse.Namespace, identities: Identities, load: Callable[[], Identities] | None = None) -> int:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from .._rpc import Service
 
-EXIT_OK, EXIT_USAGE, EXIT_FAILED = 0, 2, 3
+EXIT_OK, EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
 SYSTEM = Environment(time.time, os.urandom)
 _TOKEN_FORMAT = 1
 
@@ -116,8 +116,9 @@ def guarded(name: str, args: argparse.Namespace, main: Callable[[argparse.Namesp
     except (AltsError, OSError, TimeoutError) as error:
         print(f"alts {name}: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        pass
+    except KeyboardInterrupt:  # not while serving: there it is an order to end, and obeyed
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     return EXIT_OK
 
 

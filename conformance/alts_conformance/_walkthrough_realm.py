@@ -106,8 +106,14 @@ class Realm:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
-        out, err = await asyncio.wait_for(process.communicate(given.encode()), PATIENCE)
+        try:
+            out, err = await asyncio.wait_for(process.communicate(given.encode()), PATIENCE)
+        except TimeoutError:
+            raise HarnessError(f"alts issuance {words[0]}: not done within {PATIENCE:g} s") from None
+        finally:
+            await _kill(process)
         if process.returncode:
             raise HarnessError(f"alts issuance {words[0]}: {err.decode().strip()}")
         return out.decode().strip()
@@ -126,7 +132,10 @@ class Realm:
         log = self.root / f"{name}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", module, *map(str, words)), stdout=asyncio.subprocess.PIPE, stderr=errors
+                *(sys.executable, "-m", module, *map(str, words)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for the parent, which ends its children in order
             )
         started = Started(name, process, {})
         self.processes.append(started)
@@ -142,17 +151,19 @@ class Realm:
         return started
 
     async def end(self) -> list[int]:
-        """End every process in order; return the exit codes."""
+        """End every process in order; return the exit codes. Interrupted, it ends them all the same, by force."""
         codes = []
         for started in reversed(self.processes):
             with contextlib.suppress(ProcessLookupError):
                 started.process.terminate()
-        for started in self.processes:
-            try:
-                codes.append(await asyncio.wait_for(started.process.wait(), 20))
-            except TimeoutError:
-                started.process.kill()
-                codes.append(await started.process.wait())
+        try:
+            for started in self.processes:
+                try:
+                    codes.append(await asyncio.wait_for(started.process.wait(), 20))
+                except TimeoutError:
+                    codes.append(await _kill(started.process))
+        finally:
+            await asyncio.gather(*(_kill(started.process) for started in self.processes))
         await asyncio.gather(*self._readers, return_exceptions=True)
         self.processes.clear()
         return codes
@@ -194,6 +205,14 @@ class Person(CredentialHolder):
         self.beliefs = FileHolder(machine / "local", machine / "trust", time.time).beliefs
         super().__init__(self.beliefs.trust, resumption)
         self.update(credential)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> int:
+    """See to it that a process is no more; its exit code."""
+    with contextlib.suppress(ProcessLookupError):
+        if process.returncode is None:
+            process.kill()
+    return await process.wait()
 
 
 async def _listen(stream: asyncio.StreamReader, said: list[dict[str, Any]]) -> None:

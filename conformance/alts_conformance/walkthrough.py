@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from alts import Category, Credential, ErrorCode, PeerViolation, Resumption
 from alts.services import (
     CredentialHolder,
     FileHolder,
+    Remote,
     RequestRefused,
     RotatingChannel,
     Status,
@@ -33,6 +35,7 @@ from alts.services import (
 )
 from alts_schema.issuance_pb2 import POLICY, REVOCATIONS, RevokeRequest, RotateRequest, ScheduleRequest
 
+from ._runner import terminable
 from ._walkthrough_realm import SYSTEM, HarnessError, NeverHappenedError, Person, Realm, Started, Step, until
 from ._walkthrough_workload import ask
 
@@ -150,12 +153,9 @@ class Walk:
         self._frontend = FileHolder(self._folders["frontend"], self._node / "trust", time.time, Resumption())
 
     async def _start(self, client: Person, identity: str) -> str:
-        cluster = self.realm.remote(client, "ClusterMaster", "cluster-master")
-        try:
+        with closing(self.realm.remote(client, "ClusterMaster", "cluster-master")) as cluster:
             request = ScheduleRequest(request_id=os.urandom(16), identity=identity, node=NODE)
             return str((await cluster.call("Schedule", request)).workload)
-        finally:
-            cluster.close()
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
@@ -164,11 +164,8 @@ class Walk:
 
     async def _ask(self, replica: int, holder: CredentialHolder) -> dict[str, Any]:
         """Call once on a connection of its own."""
-        channel = self._channel(replica, holder)
-        try:
+        with closing(self._channel(replica, holder)) as channel:
             return await ask(channel)
-        finally:
-            channel.close()
 
     async def _outcome(self, replica: int, holder: CredentialHolder) -> str:
         """Call on a connection of its own, and say how that ended: the alert, or the mode and what the call gave."""
@@ -201,9 +198,14 @@ class Walk:
 
     async def rotate(self) -> None:
         """Rotate everything twice while calls go on."""
+        with (
+            closing(self.realm.remote(self._olga, "ClusterMaster", "cluster-master")) as cluster,
+            closing(self._channel(0, self._frontend)) as live,
+        ):
+            await self._rotate(cluster, live)
+
+    async def _rotate(self, cluster: Remote, live: RotatingChannel) -> None:
         before = await self._server_certificates()
-        cluster = self.realm.remote(self._olga, "ClusterMaster", "cluster-master")
-        live = self._channel(0, self._frontend)
         await ask(live)
         connection, done = live.transport, asyncio.Event()
         modes: list[str] = []  # of each connection made under load
@@ -233,11 +235,9 @@ class Walk:
         finally:
             done.set()
             await asyncio.gather(*tasks, return_exceptions=True)
-            cluster.close()
         after = await self._server_certificates()
         await ask(live)
         same = live.transport is connection
-        live.close()
         changed = not set(before) & set(after)
         resumed = sum(mode != "full" for mode in modes)
         self.step(
@@ -258,10 +258,9 @@ class Walk:
         holder = FileHolder(self._folders["frontend"], self._node / "trust", time.time)
         digests = []
         for replica in range(len(self._replicas)):
-            channel = self._channel(replica, holder)
-            await ask(channel)
-            peer = channel.alts_peer
-            channel.close()
+            with closing(self._channel(replica, holder)) as channel:
+                await ask(channel)
+                peer = channel.alts_peer
             assert peer is not None  # connected
             digests.append(peer.certificate_digest)
         return digests
@@ -280,10 +279,9 @@ class Walk:
             f"{BATCH}, which looks at no revocation file itself, connects ({first}) and resumes ({second})",
             (first, second) == ("full, PERMISSION_DENIED", "client_ticket, PERMISSION_DENIED") and held > 0,
         )
-        crl = self.realm.remote(self._olga, "RevocationService", "crl")
-        request = RevokeRequest(revocation_ids=[credential.parsed.body.revocation_id], reason="walk-through")
-        sequence = (await crl.call("Revoke", request)).sequence
-        crl.close()
+        with closing(self.realm.remote(self._olga, "RevocationService", "crl")) as crl:
+            request = RevokeRequest(revocation_ids=[credential.parsed.body.revocation_id], reason="walk-through")
+            sequence = (await crl.call("Revoke", request)).sequence
         await until("the revocation file on the node", lambda: self._sequence() >= sequence)
         self.step(f"corp/olga revokes its certificate; revocation file {sequence} reaches {NODE}", True)
         refused = await self._outcome(0, full)
@@ -317,10 +315,10 @@ class Walk:
         self.step(
             f"the real corp/network-admin, whose issuer is the CA, calls {BACKEND}: {outcome}", outcome == "full, OK"
         )
-        signing = realm.remote(self._mallory, "SigningService", "signing")
         identity, kind = "corp/network-admin", Category.HUMAN
-        master = await request_master(signing, "corp/mallory", SYSTEM, category=kind, identity=identity, lifetime=72000)
-        signing.close()
+        with closing(realm.remote(self._mallory, "SigningService", "signing")) as signing:
+            asked = request_master(signing, "corp/mallory", SYSTEM, category=kind, identity=identity, lifetime=72000)
+            master = await asked
         forged = make_credential(master, SYSTEM.random, int(time.time()), lifetime=0)
         self.step(
             f"corp/mallory has a master certificate for {forged.identity} signed; the Signing Service names"
@@ -375,7 +373,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Walk and print. Returns 0, 1 if a step is not what it should be, 3 if the realm could not be brought up."""
+    """Walk and print. Returns 0, 1 if a step is not what it should be, 3 if the realm could not be brought up.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, or told to end; the realm is gone all the same.
+        BrokenPipeError: nobody reads what is printed.
+    """
     steps: list[Step] = []
 
     def tell(step: Step) -> None:
@@ -383,12 +386,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{len(steps):3}. {'' if step.right else 'WRONG: '}{step.text}", flush=True)
 
     try:
-        if args.keep is not None:
-            args.keep.mkdir(mode=0o700)
-            asyncio.run(walk(args.keep, tell))
-        else:
-            with tempfile.TemporaryDirectory(prefix="alts-") as scratch:
-                asyncio.run(walk(Path(scratch), tell))
+        with terminable():
+            if args.keep is not None:
+                args.keep.mkdir(mode=0o700)
+                asyncio.run(walk(args.keep, tell))
+            else:
+                with tempfile.TemporaryDirectory(prefix="alts-") as scratch:
+                    asyncio.run(walk(Path(scratch), tell))
+    except BrokenPipeError:
+        raise
     except (HarnessError, OSError, RequestRefused, PeerViolation) as error:
         print(f"alts walkthrough: {error}", file=sys.stderr)
         return HARNESS

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from alts_conformance import _walkthrough_realm, walkthrough
 from alts_conformance._walkthrough_realm import HarnessError, Step, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.timeout(400)
@@ -94,3 +95,90 @@ def test_processes_are_ended_when_the_harness_fails(tmp_path: Path, monkeypatch:
     with pytest.raises(HarnessError, match="enough"):
         asyncio.run(walk.walk())
     assert walk.realm.processes == []
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command lines of all processes that know the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words, environment = (path / "cmdline").read_bytes(), (path / "environ").read_bytes()
+        except OSError:
+            continue  # it has gone
+        if os.fsencode(folder) in words + environment:
+            found.append(words.replace(b"\0", b" ").decode())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("lines", "numbers"),
+    [
+        (0, [signal.SIGINT]),
+        (1, [signal.SIGINT]),
+        (2, [signal.SIGTERM]),
+        (6, [signal.SIGINT]),
+        (6, [signal.SIGINT, signal.SIGINT]),
+        (9, [signal.SIGINT]),
+    ],
+)
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, lines: int, numbers: list[signal.Signals]) -> None:
+    """As a terminal does it: everybody in the group gets the signal, after so many lines of the story."""
+    command = [sys.executable, "-m", "alts_conformance.cli", "walkthrough"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        assert process.stdout is not None  # a pipe
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None
+        for _ in range(lines):
+            assert process.stdout.readline()
+        for number in numbers:
+            os.killpg(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+    assert errors == "interrupted\n"
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away_ends_the_walk(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m alts_conformance.cli walkthrough | head -1; exit ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        ["/bin/bash", "-c", command], capture_output=True, text=True, env=environment, timeout=100, check=False
+    )
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (3, "", 1)
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def sockets() -> set[str]:
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(os.readlink(path))
+        except OSError:
+            continue  # the one that lists them
+    return {name for name in found if name.startswith("socket:")}
+
+
+@pytest.mark.timeout(400)
+def test_an_interrupted_walk_closes_its_sockets(tmp_path: Path) -> None:
+    """Cancelled, as Ctrl-C does it, in the midst of calls."""
+
+    async def main() -> set[str]:
+        before = sockets()
+
+        def tell(step: Step) -> None:
+            if "resumes the session" in step.text:
+                asyncio.get_running_loop().call_later(0.5, task.cancel)
+
+        task = asyncio.ensure_future(walkthrough.walk(tmp_path, tell))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(10):  # closing takes a few turns of the loop
+            await asyncio.sleep(0)
+        return sockets() - before
+
+    assert asyncio.run(main()) == set()

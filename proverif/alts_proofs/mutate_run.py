@@ -13,9 +13,10 @@ from alts_proofs._manifest import Manifest
 from alts_proofs._report import FINDINGS, HARNESS, OK
 from alts_proofs.mutate import Mutant, Trial, survey
 from alts_proofs.mutate_ciphers import CIPHERS
+from alts_proofs.mutate_resumed import RESUMED
 from alts_proofs.mutate_static import STATIC
 
-MUTANTS: tuple[Mutant, ...] = (*STATIC, *CIPHERS)
+MUTANTS: tuple[Mutant, ...] = (*STATIC, *CIPHERS, *RESUMED)
 """All of them."""
 _SCHEMA = Path(__file__).resolve().parent / "mutants.schema.json"
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import Event
 
@@ -57,7 +58,27 @@ def test_there_are_thirty_of_all_kinds() -> None:
         "checks/transcript.pvl",
         "checks/policy.pvl",
         "corruption/credentials.pvl",
+        "corruption/resumption_keys_stolen.pvl",
+        "brief/tickets.pvl",
     }
+
+
+@pytest.mark.parametrize(
+    ("scripts", "least"),
+    [
+        ("static_*", 30),
+        ("kci_*", 10),
+        ("*_credentials.pv", 15),
+        ("client_side_agreement.pv", 5),
+        ("server_side_agreement.pv", 5),
+        ("client_side_ideal_*", 5),
+        ("server_side_ideal_*", 5),
+        ("twins/reflected_ticket_only_*", 6),
+    ],
+)
+def test_every_family_has_mutants(scripts: str, least: int) -> None:
+    """Certificate chains, the resistant cipher, resumption on either side, with forward secrecy (ideal) and without."""
+    assert sum(fnmatchcase(mutant.script, scripts) for mutant in MUTANTS) >= least
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -275,9 +275,7 @@ class ReferenceTarget(ServicesTarget):
         if ticket is not None:
             resumption_id, epoch, lifetime, opaque = ticket
             message = Ticket(resumption_id, epoch, opaque, lifetime)
-        return _key_schedule.ticket_authenticator(
-            _key_schedule.keyed(authenticator_secret), alts.Role(sender), message
-        )
+        return _key_schedule.ticket_authenticator(_key_schedule.keyed(authenticator_secret), alts.Role(sender), message)
 
     def certificate(self, certificate: bytes, verifier: EndpointSettings, peer_role: RoleName) -> CertificateVerdict:
         """SPEC 4.9."""

@@ -26,7 +26,7 @@ from ._messages import (
 from ._trust import parse_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ._key_schedule import Secrets
     from ._resumption import Resumption
@@ -124,7 +124,9 @@ class Configuration:
     """The allowed handshake ciphers that need a key share."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "target_identities", name_set(self.target_identities))
         for what in ("handshake_ciphers", "record_protocols", "application_protocols"):
+            _require(not isinstance(getattr(self, what), str), f"{what} is one name and no list of names")
             object.__setattr__(self, what, tuple(getattr(self, what)))  # a list would compare unequal, and may change
             try:
                 check_names(getattr(self, what), what)
@@ -134,9 +136,14 @@ class Configuration:
         _require(set(self.record_protocols) <= set(RECORD_PROTOCOLS), "unknown record protocol")
         own = set(self.credential.parsed.body.handshake_ciphers)
         _require(set(self.handshake_ciphers) <= own, "handshake cipher that the own certificate does not list")
-        low, high = map(tuple, self.rpc_versions)
+        try:
+            (major, minor), (most, last) = self.rpc_versions
+            legal = all(0 <= part < 2**32 for part in (major, minor, most, last))
+        except (TypeError, ValueError):
+            raise ConfigurationError("configuration: RPC versions are no two pairs of numbers") from None
+        low, high = (major, minor), (most, last)
         object.__setattr__(self, "rpc_versions", (low, high))
-        _require(all(0 <= part < 2**32 for part in (*low, *high)) and low <= high, "RPC version range")
+        _require(legal and low <= high, "RPC version range")
         _require(MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
         _require(all(map(IDENTITY.fullmatch, self.target_identities)), "target identity")
         before = ClientInit(
@@ -153,6 +160,16 @@ class Configuration:
         object.__setattr__(self, "client_init", encoded)
         needy = tuple(cipher for cipher in self.handshake_ciphers if SHARE_SIZES[cipher][0])
         object.__setattr__(self, "share_ciphers", needy)
+
+
+def name_set(names: Iterable[str]) -> frozenset[str]:
+    """Return target identities as a set; a lone string, whose characters would be taken for names, is refused.
+
+    Raises:
+        ConfigurationError: it is one name and no list.
+    """
+    _require(not isinstance(names, str), "target identities are one name and no list of names")
+    return frozenset(names)
 
 
 def _require(condition: bool, what: str) -> None:

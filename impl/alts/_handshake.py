@@ -5,7 +5,6 @@ Sans-IO: bytes come in by `receive_data`, bytes for the peer go out by `data_to_
 
 from __future__ import annotations
 
-import functools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ._config import Configuration, Environment, RpcVersion
-    from ._contents import RpcVersions
+    from ._contents import Answer, Offer, RpcVersions, Ticket
     from ._events import Mode
     from ._key_schedule import Mac
     from ._tickets import HeldTicket, Line, Session
@@ -115,7 +114,8 @@ class Handshake:
     _line: Line | None = None  # of the session that a ticket would resume
     _peer_certificate = b""
     _transcript_hash = b""
-    _heard: Callable[[], None] | None = None  # remembers the syntax of the peer's Init, when the peer is authenticated
+    _heard: tuple[bytes, Offer, Ticket | None] | tuple[bytes, Answer] | None = None
+    """The peer's Init message and what it says; its syntax is remembered once the peer is authenticated."""
 
     def __init__(self, role: Role, configuration: Configuration, environment: Environment) -> None:
         self.role = role
@@ -224,7 +224,7 @@ class Handshake:
         """Server, WAIT_CLIENT_INIT: SPEC 5.4; cheap checks before signatures and Diffie–Hellman."""
         own, now = self._configuration, self._now()
         offer, ticket = decode_client_init(payload)
-        self._heard = functools.partial(remember_client_init, payload, offer, ticket)
+        self._heard = payload, offer, ticket
         cipher = choose(offer.handshake_ciphers, own.handshake_ciphers, ErrorCode.NO_COMMON_HANDSHAKE_CIPHER)
         application = choose(
             offer.application_protocols, own.application_protocols, ErrorCode.NO_COMMON_APPLICATION_PROTOCOL
@@ -263,7 +263,7 @@ class Handshake:
         """Client, WAIT_SERVER_INIT: SPEC 5.5."""
         own, now = self._configuration, self._now()
         answer = decode_server_init(payload)
-        self._heard = functools.partial(remember_server_init, payload, answer)
+        self._heard = payload, answer
         number, certificate, cipher, record, application, rpc_versions, frame_size, share, ticket = answer
         mode = _MODE_NAMES.get(number)
         if mode is None or (mode != "full" and self._resumer is None):
@@ -302,12 +302,13 @@ class Handshake:
 
     def _on_finished(self, payload: bytes) -> None:
         """Both roles: SPEC 5.6. The client answers with ClientFinished; then either is done (HS-8, HS-9)."""
-        client, now, resumer = self.role is Role.CLIENT, self._now(), self._resumer
+        client, resumer = self.role is Role.CLIENT, self._resumer
         sender = Role.SERVER if client else Role.CLIENT
         kind = messages.ServerFinished if client else messages.ClientFinished
         received, ticket_received, ticket = decode_finished(kind, payload)
-        mac, secrets, line, negotiated = self._mac, self._secrets, self._line, self._negotiated
+        mac, secrets, line, negotiated, heard = self._mac, self._secrets, self._line, self._negotiated, self._heard
         assert mac is not None, "rows come in order"
+        assert heard is not None
         assert secrets is not None
         assert line is not None
         assert negotiated is not None
@@ -318,12 +319,14 @@ class Handshake:
         if ticket is not None and resumer is not None:
             resumer.check(ticket)
         if client:
-            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(now))
+            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(self._now()))
         if ticket is not None and resumer is not None:
-            resumer.keep(ticket, line, secrets.resumption, now)
+            resumer.keep(ticket, line, secrets.resumption, self._now())
         own = self._configuration.credential
-        if self._heard is not None:
-            self._heard()
+        if len(heard) == 3:
+            remember_client_init(*heard)
+        else:
+            remember_server_init(*heard)
         evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
         self.result = HandshakeResult(self.role, line[0], own.identity, negotiated, evidence, secrets.record)
         self._drop()
@@ -350,9 +353,8 @@ class Handshake:
         4.9), and that it lists the handshake cipher in use (CRED-2).
         """
         if session is not None:
-            _, peer, mine, _, _, full_handshake = session
-            self._line = peer, mine, cipher, now, full_handshake
-            return peer, b""
+            self._line = session.peer, session.own, cipher, now, session.full_handshake
+            return session.peer, b""
         own = self._configuration
         certificate = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
         if cipher not in certificate.handshake_ciphers:

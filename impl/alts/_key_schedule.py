@@ -8,7 +8,7 @@ import hmac
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -40,6 +40,7 @@ _ZERO = bytes(X25519_SIZE)
 _sha256 = hashlib.sha256
 _HMAC_BLOCK = 64
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+_INNER_REST, _OUTER_REST = (bytes([pad]) * 32 for pad in (0x36, 0x5C))
 
 Mac = Callable[[bytes], bytes]
 """HMAC-SHA256 under a key that it holds: takes a message, returns 32 bytes."""
@@ -68,24 +69,22 @@ def keyed(key: bytes) -> Mac:
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """Return HMAC-SHA256 of one message under a key of any size."""
-    if len(key) > _HMAC_BLOCK:
-        key = _sha256(key).digest()
-    inner = _sha256(key.translate(_INNER).ljust(_HMAC_BLOCK, b"\x36") + message).digest()
-    return _sha256(key.translate(_OUTER).ljust(_HMAC_BLOCK, b"\x5c") + inner).digest()
+    if len(key) != 32:
+        return keyed(key)(message)
+    inner = _sha256(key.translate(_INNER) + _INNER_REST + message).digest()
+    return _sha256(key.translate(_OUTER) + _OUTER_REST + inner).digest()
 
 
-class Secrets(NamedTuple):
+@dataclass(slots=True)
+class Secrets:
     """The session secrets of HS-5; they never show in a repr."""
 
-    record: bytes
+    record: bytes = field(repr=False)
     """M, 128 bytes."""
-    resumption: bytes
+    resumption: bytes = field(repr=False)
     """R, 32 bytes."""
-    authenticator: bytes
+    authenticator: bytes = field(repr=False)
     """A, 32 bytes."""
-
-    def __repr__(self) -> str:
-        return "Secrets()"
 
 
 def _prefixed(data: bytes) -> bytes:

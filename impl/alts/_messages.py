@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FRAME_HEADER = struct.Struct("<II")
 """length (of type and payload), type; both little-endian (SPEC 3.1)."""
-_HEADER_SIZE, _unpack_header = FRAME_HEADER.size, FRAME_HEADER.unpack_from
+_HEADER_SIZE, _pack_header, _unpack_header = FRAME_HEADER.size, FRAME_HEADER.pack, FRAME_HEADER.unpack_from
 LENGTH_FIELD_SIZE = TYPE_FIELD_SIZE = 4
 MAX_HANDSHAKE_FRAME = 16384
 """Largest `length` of a frame before OPEN (SPEC 3.3)."""
@@ -97,7 +97,7 @@ _ANSWERS: dict[bytes, Answer] = {}
 
 def encode_frame(symbol: Input, payload: bytes) -> bytes:
     """Return `payload` as one frame of the type of `symbol` (SPEC 3.1)."""
-    return FRAME_HEADER.pack(TYPE_FIELD_SIZE + len(payload), FRAME_TYPES[symbol]) + payload
+    return _pack_header(TYPE_FIELD_SIZE + len(payload), FRAME_TYPES[symbol]) + payload
 
 
 def read_handshake_frame(buffer: bytes | bytearray, acceptable: Container[int]) -> tuple[int, bytes, int] | None:
@@ -190,9 +190,9 @@ def _ticket_at(data: bytes, at: int, *, issued: bool) -> Ticket | None:
     if len(data) - at < _LEAST_TICKET:
         return None
     at += 1 if len(data) - at <= 0x80 else 2  # one byte or two for the size of all that is left
-    resumption_id = data[at + 2 : at + 18]
-    epoch, at = _varint_at(data, at + 19)
-    lifetime = 0
+    resumption_id, epoch, lifetime, at = data[at + 2 : at + 18], data[at + 19], 0, at + 20
+    if epoch >= 0x80:
+        epoch, at = _varint_at(data, at - 1)
     if issued and at + 1 < len(data):
         lifetime, at = _varint_at(data, at + 1)
     ticket = data[at + (2 if len(data) - at <= 0x81 else 3) :]  # after its tag, and one byte or two for its size

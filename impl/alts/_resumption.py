@@ -54,13 +54,11 @@ def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bo
 
 def ticket_lifetime(session: Session, now: int) -> int:
     """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
-    ends = (
-        now + TICKET_LIFETIME,
-        session.full_handshake + CHAIN_LIFETIME,
-        session.peer.not_after,
-        session.own.not_after,
-    )
-    return min(filter(None, ends)) - now  # a certificate whose end is 0 has none
+    ends = min(now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME)
+    for certificate_ends in (session.peer.not_after, session.own.not_after):
+        if 0 < certificate_ends < ends:  # one whose end is 0 has none
+            ends = certificate_ends
+    return ends - now
 
 
 def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
@@ -68,10 +66,10 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
 
     Revocation, policy and trust are today's; identities, issuers and IDs are those of the full handshake.
     """
-    _, peer, own, _, created, full_handshake = session
+    peer, own, created = session.peer, session.own, session.created
     if not created - CLOCK_SKEW <= now < created + TICKET_LIFETIME:
         return "ticket expired"
-    if now >= full_handshake + CHAIN_LIFETIME:
+    if now >= session.full_handshake + CHAIN_LIFETIME:
         return "chain expired"
     if (peer.not_after and now >= peer.not_after) or (own.not_after and now >= own.not_after):
         return "certificate expired"

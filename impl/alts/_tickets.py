@@ -81,7 +81,8 @@ class ResumptionKeys:
         return sorted(self.keys)
 
 
-class Session(NamedTuple):
+@dataclass(slots=True)  # a frozen one takes three times as long to make; no tuple, which would show its secret
+class Session:
     """What both ends remember of a session in order to resume it; all but secret and creation goes down a chain.
 
     Attributes:
@@ -93,16 +94,12 @@ class Session(NamedTuple):
         full_handshake: seconds since the epoch when the chain had its last full handshake.
     """
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     peer: Peer
     own: Peer
     handshake_cipher: str
     created: int
     full_handshake: int
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[1:], self[1:], strict=True))
-        return f"Session({shown})"
 
 
 Line = tuple[Peer, Peer, str, int, int]
@@ -172,6 +169,8 @@ def _peer(party: Party) -> Peer:
 
 
 _BEFORE_SECRET = encode_integer(1, VERSION) + b"\x12\x20"
+_TIMES_SIZE = 2 * (1 + 5)
+"""Bytes of the two times, each after its tag, from the year 1978 to 3058."""
 _CIPHERS = {cipher: encode_bytes(5, cipher.encode("ascii")) for cipher in HANDSHAKE_CIPHERS}
 
 
@@ -183,15 +182,15 @@ def seal_ticket(
     keys: ResumptionKeys, maker: Role, session: Session, random: Callable[[int], bytes]
 ) -> tuple[int, bytes]:
     """Seal `session` as its maker; return key epoch and ticket (SPEC 12.2). Draws 32 bytes of salt."""
-    secret, peer, own, cipher, created, full_handshake = session
+    peer, own = session.peer, session.own
     contents = b"".join(  # the canonical encoding of TicketContents
         (
             _BEFORE_SECRET,
-            secret,
+            session.secret,
             encode_bytes(3, own._party or _party(own)),
             encode_bytes(4, peer._party or _party(peer)),
-            _CIPHERS[cipher],
-            _times(created, full_handshake),
+            _CIPHERS[session.handshake_cipher],
+            _times(session.created, session.full_handshake),
         )
     )
     epoch, salt = keys.newest, random(SALT_SIZE)
@@ -200,14 +199,38 @@ def seal_ticket(
 
 
 @functools.lru_cache(maxsize=4096)  # pure, and for bytes that were authentic; they go unchanged down a chain of tickets
-def _ends(fields: bytes) -> tuple[Peer, Peer]:
-    """Return holder and maker of the ticket whose contents, or that part of them, are `fields`.
+def _ends(fields: bytes) -> tuple[Peer, Peer, str] | None:
+    """Return holder, maker and handshake cipher of the ticket in whose contents `fields` are what never changes.
 
-    Raises:
-        ValueError: a category that this version does not know.
+    None: there is more in them, or something that this version does not know.
     """
     contents = TicketContents.FromString(fields)
-    return _peer(contents.holder), _peer(contents.maker)
+    more = contents.version or contents.secret or contents.created or contents.full_handshake
+    if more or contents.handshake_cipher not in HANDSHAKE_CIPHERS:
+        return None
+    return _peer(contents.holder), _peer(contents.maker), contents.handshake_cipher
+
+
+def _as_written(raw: bytes) -> Session | None:
+    """Read contents as `seal_ticket` writes them: read as if they were, and compared; None: they are not."""
+    if len(raw) < len(_BEFORE_SECRET) + SECRET_SIZE + _TIMES_SIZE or not raw.startswith(_BEFORE_SECRET):
+        return None
+    begin, end = len(_BEFORE_SECRET) + SECRET_SIZE, len(raw) - _TIMES_SIZE
+    one, two = raw[end + 1 : end + 6], raw[end + 7 :]
+    created = one[0] & 127 | (one[1] & 127) << 7 | (one[2] & 127) << 14 | (one[3] & 127) << 21 | one[4] << 28
+    full_handshake = two[0] & 127 | (two[1] & 127) << 7 | (two[2] & 127) << 14 | (two[3] & 127) << 21 | two[4] << 28
+    ends = _ends(raw[begin:end]) if raw.endswith(_times(created, full_handshake)) else None
+    return None if ends is None else Session(raw[begin - SECRET_SIZE : begin], *ends, created, full_handshake)
+
+
+def _as_parsed(raw: bytes) -> Session | None:
+    """Read any encoding of contents that this version knows; None: it does not."""
+    contents = TicketContents.FromString(raw)
+    known = contents.version == VERSION and contents.handshake_cipher in HANDSHAKE_CIPHERS
+    if not known or len(contents.secret) != SECRET_SIZE:
+        return None
+    ends = _peer(contents.holder), _peer(contents.maker)
+    return Session(contents.secret, *ends, contents.handshake_cipher, contents.created, contents.full_handshake)
 
 
 def open_ticket(
@@ -224,23 +247,10 @@ def open_ticket(
     salt, body = ticket[:SALT_SIZE], ticket[SALT_SIZE:]
     try:
         raw = _ticket_key(key, salt).decrypt(_NONCE, body, _associated_data(maker, identity, resumption_id, epoch))
-        contents = TicketContents.FromString(raw)
-    except (InvalidTag, DecodeError):
+        session = _as_written(raw) or _as_parsed(raw)
+    except (InvalidTag, DecodeError, ValueError):  # ValueError: a category that this version does not know
         return None
-    secret, cipher = contents.secret, contents.handshake_cipher
-    created, full_handshake = contents.created, contents.full_handshake
-    sized = len(secret) == SECRET_SIZE and cipher in HANDSHAKE_CIPHERS
-    if contents.version != VERSION or not sized or contents.maker.identity != identity:
-        return None
-    times = _times(created, full_handshake)
-    try:
-        if raw.startswith(_BEFORE_SECRET) and raw.endswith(times):
-            peer, own = _ends(raw[len(_BEFORE_SECRET) + SECRET_SIZE : len(raw) - len(times)])
-        else:  # not how this version writes it
-            peer, own = _ends.__wrapped__(raw)
-    except (ValueError, DecodeError):  # a category that this version does not know, or no contents at all
-        return None
-    return Session(secret, peer, own, cipher, created, full_handshake)
+    return session if session is not None and session.own.identity == identity else None
 
 
 class TicketCache:

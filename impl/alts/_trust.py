@@ -92,6 +92,14 @@ class Policy:
 
     rules: tuple[Rule, ...]
     _answers: dict[tuple[str, int, str], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _index: dict[tuple[int, str, str], list[tuple[list[str], list[str]]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # by category and both first segments, "*" for a wildcard: most rules have nothing to do with a question
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            by, whom = (pattern[0].replace("**", "*") for pattern in rule._segments)
+            self._index.setdefault((int(rule.category), by, whom), []).append(rule._segments)
 
     def allows(self, issuer: str, category: int, identity: str) -> bool:
         """Tell whether some rule lets `issuer` issue a certificate of `category` for `identity`."""
@@ -100,8 +108,9 @@ class Policy:
         if answer is None:
             by, whom = issuer.split("/"), identity.split("/")
             answer = any(
-                rule.category == category and _covers(rule._segments[0], by) and _covers(rule._segments[1], whom)
-                for rule in self.rules
+                _covers(issuers, by) and _covers(identities, whom)
+                for firsts in ((by[0], whom[0]), (by[0], "*"), ("*", whom[0]), ("*", "*"))
+                for issuers, identities in self._index.get((category, *firsts), ())
             )
             if len(self._answers) >= _MOST_ANSWERS:
                 self._answers.clear()
@@ -215,15 +224,27 @@ def _refuse(condition: bool, detail: str) -> None:
 
 
 def _check_common(body: certificate.MasterCertificateBody | certificate.HandshakeCertificateBody, what: str) -> None:
-    _refuse(body.version != VERSION, f"{what}: version {body.version}")
-    _refuse(int(body.category) not in (1, 2, 3), f"{what}: category")
-    _refuse(not IDENTITY.fullmatch(body.identity), f"{what}: identity")
-    _refuse(bool(body.not_after) and body.not_before > body.not_after, f"{what}: validity ends before it begins")
-    _refuse(body.revocation_id >> CATEGORY_SHIFT != int(body.category), f"{what}: category of the revocation ID")
+    flaw = _common_flaw(body)
+    if flaw:
+        raise PeerViolation(ErrorCode.BAD_CERTIFICATE, f"{what}: {flaw}")
     check_names(body.handshake_ciphers, f"{what}: handshake_ciphers", ErrorCode.BAD_CERTIFICATE)
-    if int(body.category) == Category.HUMAN:
-        too_long = not body.not_after or body.not_after - body.not_before > HUMAN_LIFETIME
-        _refuse(too_long, f"{what}: a human's certificate lasts at most {HUMAN_LIFETIME} s")
+
+
+def _common_flaw(body: certificate.MasterCertificateBody | certificate.HandshakeCertificateBody) -> str:
+    category, begin, end = int(body.category), body.not_before, body.not_after
+    if body.version != VERSION:
+        return f"version {body.version}"
+    if category not in (1, 2, 3):
+        return "category"
+    if not IDENTITY.fullmatch(body.identity):
+        return "identity"
+    if end and begin > end:
+        return "validity ends before it begins"
+    if body.revocation_id >> CATEGORY_SHIFT != category:
+        return "category of the revocation ID"
+    if category == Category.HUMAN and (not end or end - begin > HUMAN_LIFETIME):
+        return f"a human's certificate lasts at most {HUMAN_LIFETIME} s"
+    return ""
 
 
 def _check_master(body: certificate.MasterCertificateBody) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alts import X25519_KCI_SHA256, X25519_STATIC_SHA256, Configuration, Resumption, ResumptionKeys
+from alts import X25519_KCI_SHA256, X25519_STATIC_SHA256, Configuration, ConfigurationError, Resumption, ResumptionKeys
 from tests.impl.pair import Pair, open_pair
 
 LISTS: dict[str, Any] = {
@@ -48,6 +48,21 @@ def test_a_configuration_does_not_change_with_the_callers_lists() -> None:
     given["rpc_versions"][1][1] = 7
     for name, value in TUPLES.items():
         assert getattr(configuration, name) == value
+
+
+@pytest.mark.req("HS-3", "TRUST-2")
+@pytest.mark.parametrize("what", [*LISTS, "target_identities"])
+def test_one_name_is_no_list_of_names(what: str) -> None:
+    with pytest.raises(ConfigurationError):
+        made({what: "prod"})
+
+
+@pytest.mark.req("TRUST-2")
+def test_target_identities_are_copied() -> None:
+    given = {"prod/backend"}
+    configuration = made({"target_identities": given})
+    given.add("prod/other")
+    assert configuration.target_identities == frozenset({"prod/backend"})
 
 
 @pytest.mark.req("HS-3", "RES-3")

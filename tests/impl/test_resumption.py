@@ -214,7 +214,7 @@ def test_an_unusable_client_ticket_costs_nothing_but_the_full_handshake(break_it
     server, expected = world.server, "full"
     if break_it == "expired":
         world.now += 86401
-        held = held._replace(expires=world.now + 5, session=held.session._replace(created=world.now))
+        held = held._replace(expires=world.now + 5, session=dataclasses.replace(held.session, created=world.now))
     elif break_it == "unknown_epoch":
         held = held._replace(key_epoch=2)
     elif break_it == "other_idr":

@@ -40,10 +40,11 @@ from alts_schema import handshake_pb2, ticket_pb2
 
 NOW = 1_700_000_000
 SERVER, CLIENT = "shop/backend", "shop/frontend"
+KEYS = st.binary(max_size=64) | st.binary(min_size=32, max_size=32) | st.binary(min_size=65, max_size=200)
 
 
 @pytest.mark.req("HS-5")
-@given(st.binary(max_size=64) | st.binary(min_size=65, max_size=200), st.binary(max_size=300), st.binary(max_size=300))
+@given(KEYS, st.binary(max_size=300), st.binary(max_size=300))
 def test_hmac_is_hmac(key: bytes, first: bytes, second: bytes) -> None:
     mac = schedule.keyed(key)
     for message in (first, second, first):
@@ -334,7 +335,7 @@ def party(number: int, identity: str) -> Peer:
 
 
 @pytest.mark.req("RES-2", "CRED-3")
-@given(HASHES, st.integers(0, 2**63), st.integers(0, 2**63))
+@given(HASHES, st.integers(0, 2**63) | st.just(NOW), st.integers(0, 2**63) | st.just(NOW))
 def test_a_ticket_is_what_the_library_would_make(secret: bytes, created: int, full: int) -> None:
     keys = ResumptionKeys(bytes(16), {1: bytes(32), 7: bytes(range(32))})
     session = Session(secret, party(1, CLIENT), party(3, SERVER), wire.X25519_STATIC_SHA256, created, full)
@@ -347,6 +348,8 @@ def test_a_ticket_is_what_the_library_would_make(secret: bytes, created: int, fu
     assert message.SerializeToString(deterministic=True) == contents
     assert (message.version, message.secret, message.created, message.full_handshake) == (1, secret, created, full)
     assert (message.maker.identity, message.holder.identity) == (SERVER, CLIENT)
+    near = all(2**28 <= time < 2**35 for time in (created, full))
+    assert tickets._as_written(contents) == (session if near else None)
     assert tickets.open_ticket(keys, Role.SERVER, SERVER, bytes(16), 7, ticket) == session
     # written in another way by a replica: fields in descending order say the same
     salt = bytes(32)
@@ -355,3 +358,48 @@ def test_a_ticket_is_what_the_library_would_make(secret: bytes, created: int, fu
     key = HKDF(SHA256(), 32, salt, b"openalts v1 ticket key").derive(keys.keys[7])
     other = salt + AESGCM(key).encrypt(bytes(12), b"".join(parts), data)
     assert tickets.open_ticket(keys, Role.SERVER, SERVER, bytes(16), 7, other) == session
+
+
+PARTIES = st.builds(
+    ticket_pb2.Party,
+    category=st.integers(0, 4),
+    identity=st.sampled_from([CLIENT, SERVER]),
+    boundary=st.sampled_from(["", "west"]),
+    not_after=st.sampled_from([0, NOW]),
+    certificate_digest=st.binary(max_size=2),
+)
+TIMES = st.integers(0, 2**64 - 1) | st.integers(2**28 - 2, 2**28 + 2) | st.integers(2**35 - 2, 2**35 + 2) | st.just(NOW)
+
+
+@pytest.mark.req("RES-2", "CRED-3")
+@settings(max_examples=1000)
+@given(st.data())
+def test_contents_of_a_ticket_mean_what_the_library_reads(data: st.DataObject) -> None:
+    """Read as written by this version or by the library: the same, also where another version wrote it differently."""
+    message = ticket_pb2.TicketContents(
+        version=data.draw(st.sampled_from([1, 1, 1, 0, 2])),
+        secret=data.draw(st.binary(min_size=32, max_size=32) | st.binary(max_size=33)),
+        holder=data.draw(PARTIES),
+        maker=data.draw(PARTIES),
+        handshake_cipher=data.draw(st.sampled_from([wire.X25519_STATIC_SHA256] * 3 + ["", "OTHER"])),
+        created=data.draw(TIMES),
+        full_handshake=data.draw(TIMES),
+    )
+    raw = message.SerializeToString(deterministic=True)
+    if data.draw(st.booleans()):  # something of another message in the middle, where the ends are
+        extra = ticket_pb2.TicketContents(
+            version=data.draw(st.integers(0, 2)), secret=data.draw(st.binary(max_size=2)), created=data.draw(TIMES)
+        )
+        raw = raw[:36] + extra.SerializeToString() + raw[36:]
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw = raw[:at] + data.draw(st.binary(max_size=3)) + raw[at + data.draw(st.integers(0, 3)) :]
+
+    def read(by: Callable[[bytes], Session | None]) -> Session | str | None:
+        try:
+            return by(raw)
+        except (DecodeError, ValueError):
+            return "refused"
+
+    quickly, slowly = read(tickets._as_written), read(tickets._as_parsed)
+    assert quickly in (slowly, None) or (quickly == "refused" and slowly in ("refused", None))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alts import Category, ConfigurationError, Credential, ErrorCode, PeerViolation, Policy, Realm, Role, Rule, matches
@@ -34,6 +34,9 @@ PATTERNS = st.builds(
     st.lists(SEGMENT | st.just("*"), max_size=7),
     SEGMENT | st.sampled_from(["*", "**"]),
 )
+
+FEW_IDENTITIES = st.sampled_from(["a", "b", "a/a", "a/b", "b/a"])
+FEW_PATTERNS = st.sampled_from(["a", "*", "**", "a/b", "a/*", "*/a", "*/**"])  # nearly all of them match something
 
 
 def by_regex(pattern: str, identity: str) -> bool:
@@ -103,6 +106,23 @@ def test_policy_denies_by_default_and_needs_all_three() -> None:
     assert not policy.allows("ca", 2, "machine/a")
     assert not policy.allows("ca/one", 3, "machine/a")
     assert not policy.allows("ca/one", 2, "machine")
+
+
+@pytest.mark.req("POLICY-1", "POLICY-3")
+@settings(max_examples=300)
+@given(
+    rules=st.lists(st.builds(Rule, FEW_PATTERNS, st.sampled_from([1, 2]).map(Category), FEW_PATTERNS), max_size=4),
+    questions=st.lists(st.tuples(FEW_IDENTITIES, st.sampled_from([1, 2]), FEW_IDENTITIES), min_size=1, max_size=8),
+)
+def test_policy_is_any_of_its_rules(rules: list[Rule], questions: list[tuple[str, int, str]]) -> None:
+    """Its index by first segments leaves out no rule and brings in none; and it answers the same when asked again."""
+    policy = Policy(tuple(rules))
+    for issuer, category, identity in questions * 2:
+        expected = any(
+            rule.category == category and matches(rule.issuer, issuer) and matches(rule.identity, identity)
+            for rule in rules
+        )
+        assert policy.allows(issuer, category, identity) == expected
 
 
 class Forge:

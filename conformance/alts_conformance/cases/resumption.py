@@ -288,14 +288,14 @@ def seal(fleet: Fleet, held: alts.HeldTicket, flaw: str) -> alts.HeldTicket:
     now = int(time.time())
     times = {name: now + offset for name, offset in CONTENTS[flaw].items()}
     holder = held.session
-    session = holder._replace(peer=holder.own, own=holder.peer, **times)
+    session = dataclasses.replace(holder, peer=holder.own, own=holder.peer, **times)
     role = alts.Role.SERVER
     if flaw == "wrong_role":
         role = alts.Role.CLIENT
     elif flaw == "wrong_maker":
-        session = session._replace(own=dataclasses.replace(session.own, identity="conformance/other"))
+        session = dataclasses.replace(session, own=dataclasses.replace(session.own, identity="conformance/other"))
     elif flaw == "wrong_cipher":
-        session = session._replace(handshake_cipher=alts.X25519_PFS_SHA256)
+        session = dataclasses.replace(session, handshake_cipher=alts.X25519_PFS_SHA256)
     epoch, ticket = seal_ticket(keys, role, session, os.urandom)
     return held._replace(key_epoch=epoch, ticket=ticket)
 

@@ -67,7 +67,8 @@ def _tests(document: Any, add: Add) -> Iterator[str]:
     if document["exit"] != 0:
         yield f"the test run ended with exit status {document['exit']}"
     if document["complete"] is not True:
-        yield "the last test run was of some tests only: run `make test` without ARGS"
+        why = "; ".join(document.get("left_out", [])[:3])
+        yield f"the last test run was of some tests only: run `make test` without ARGS{f' ({why})' if why else ''}"
     failed = dict[str, None]()
     for requirement, outcome in document["requirements"].items():
         for name in outcome["passed"]:

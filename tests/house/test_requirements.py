@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_the_marker_is_checked_and_recorded(tmp_path: Path, processes: str) -> N
     (tmp_path / "test_inner.py").write_text(INNER, encoding="utf-8")
     (tmp_path / "conftest.py").write_text(INNER_CONFTEST, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text(
-        f"[pytest]\npythonpath = {ROOT}\nmarkers = req(*ids): evidence\naddopts = -p no:cacheprovider\n",
+        f"[pytest]\npythonpath = {ROOT}\ntestpaths = .\nmarkers = req(*ids): evidence\naddopts = -p no:cacheprovider\n",
         encoding="utf-8",
     )
 
@@ -158,6 +159,91 @@ def test_the_marker_is_checked_and_recorded(tmp_path: Path, processes: str) -> N
         "REC-1": {"passed": [], "failed": ["test_teardown"], "skipped": []},
         "REC-8": {"passed": [], "failed": [], "skipped": ["test_skipped"]},
     }
-    narrow = inner("-k", "good")
-    assert narrow.returncode == 0, narrow.stdout
-    assert json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["complete"] is False
+
+
+PARTS = [
+    (["-k", "one"], "-k was given"),
+    (["-k", "test"], "-k was given"),  # although it fits every test
+    (["-m", "req"], "-m was given"),
+    (["-m", "not slow"], "-m was given"),
+    (["--deselect", "test_first.py::test_one"], "tests were deselected"),
+    (["--ignore", "test_second.py"], "test_second.py was not collected"),
+    (["--ignore-glob", "*second*"], "test_second.py was not collected"),
+    (["--lf"], "--lf was given"),
+    (["--sw"], "--stepwise was given"),
+    (["--runxfail"], "--runxfail was given"),
+    (["-o", "testpaths=test_first.py"], "--override-ini was given"),
+    (["-o", "python_functions=test_one*"], "--override-ini was given"),
+    (["-c", "other.ini"], "--config-file was given"),
+    (["test_first.py"], "tests were named, or the run began in a folder below"),
+    (["test_first.py::test_one"], "tests were named, or the run began in a folder below"),
+    (["."], "tests were named, or the run began in a folder below"),
+]
+
+
+@pytest.fixture(scope="module")
+def three_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Test files that pass, in a checkout of their own, one of them skipped as a whole."""
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "test_first.py").write_text(
+        'import pytest\npytestmark = pytest.mark.req("HS-5")\n'
+        "def test_one() -> None: ...\ndef test_two() -> None: ...\n"
+    )
+    (root / "below").mkdir()
+    (root / "test_second.py").write_text('import pytest\n@pytest.mark.req("HS-7")\ndef test_one() -> None: ...\n')
+    (root / "below" / "test_third.py").write_text('import pytest\npytest.skip("not here", allow_module_level=True)\n')
+    (root / "below" / "test_fourth.py").write_text("def test_one() -> None: ...\n")
+    (root / "conftest.py").write_text(INNER_CONFTEST)
+    settings = f"[pytest]\npythonpath = {ROOT}\ntestpaths = .\nmarkers =\n req(*ids): evidence\n slow: none\n"
+    for name in ("pytest.ini", "other.ini"):
+        (root / name).write_text(settings)
+    return root
+
+
+def complete(root: Path, *arguments: str, below: str = ".", **environment: str) -> tuple[bool, list[str]]:
+    """What the record says of a run that passes: whether it is whole, and why not."""
+    (root / "record.json").unlink(missing_ok=True)
+    # Without -n no plugins are needed, and most of the time goes into loading them.
+    env = {**os.environ, **environment, **({} if "-n" in arguments else {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})}
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    done = subprocess.run(command, cwd=root / below, env=env, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((root / "record.json").read_text(encoding="utf-8"))
+    assert record["exit"] == 0
+    return record["complete"], record["left_out"]
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_whole_run_is_called_whole(three_files: Path, processes: str) -> None:
+    assert complete(three_files, "-n", processes, "-v", "--tb=short", "--durations=3") == (True, [])
+
+
+@pytest.mark.parametrize(("arguments", "reason"), PARTS)
+def test_a_part_of_a_run_is_never_a_whole_record(three_files: Path, arguments: list[str], reason: str) -> None:
+    whole, reasons = complete(three_files, *arguments)
+    assert not whole
+    assert reason in reasons
+
+
+@pytest.mark.parametrize("option", ["--deselect=test_first.py::test_one", "--ignore=test_second.py", "--lf"])
+def test_what_a_worker_leaves_out_is_known(three_files: Path, option: str) -> None:
+    whole, reasons = complete(three_files, "-n", "2", option)
+    assert not whole
+    assert any(reason.startswith(("tests were deselected", "test_second.py was", "--lf")) for reason in reasons)
+
+
+@pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
+def test_a_run_without_tests_leaves_no_record(three_files: Path, option: str) -> None:
+    with pytest.raises(FileNotFoundError, match=r"record\.json"):
+        complete(three_files, option)
+
+
+def test_a_part_may_also_come_from_the_environment_or_the_folder(three_files: Path) -> None:
+    assert not complete(three_files, PYTEST_ADDOPTS="--deselect=test_first.py::test_one")[0]
+    assert not complete(three_files, PYTEST_ADDOPTS="test_first.py")[0]
+    assert not complete(three_files, PYTHONOPTIMIZE="1")[0]
+    (three_files / "test_second.py").rename(three_files / "below" / "test_second.py")
+    try:
+        assert not complete(three_files, below="below")[0]
+    finally:
+        (three_files / "below" / "test_second.py").rename(three_files / "test_second.py")

@@ -127,7 +127,7 @@ class RequirementEvidence:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Writes the record, whole or not at all. Workers of pytest-xdist leave it to their controller."""
         if not self._writes:
-            session.config.workeroutput[_OUTPUT] = sorted(self._left_out)
+            vars(session.config)["workeroutput"][_OUTPUT] = sorted(self._left_out)  # pytest-xdist's, not declared
             return
         if not self._outcome:
             return

@@ -15,7 +15,6 @@ from ._key_schedule import encapsulate
 from ._messages import (
     DEFAULT_HANDSHAKE_CIPHERS,
     HANDSHAKE_CIPHERS,
-    IDENTITY,
     MAX_FRAME_SIZE,
     MIN_FRAME_SIZE,
     RECORD_PROTOCOLS,
@@ -23,6 +22,7 @@ from ._messages import (
     check_names,
     encodable,
 )
+from ._names import IDENTITY
 from ._trust import parse_certificate
 
 if TYPE_CHECKING:

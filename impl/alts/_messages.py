@@ -7,7 +7,6 @@ no key, no clock and no configuration. What it raises is a `PeerViolation` with 
 from __future__ import annotations
 
 import functools
-import re
 import struct
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +17,7 @@ from alts_schema import handshake_pb2 as handshake
 
 from ._contents import Answer, Offer, Presented, RpcVersions, Ticket
 from ._errors import ErrorCode, PeerViolation
+from ._names import MAX_LIST, NAME
 from ._table import Input
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ MIN_FRAME_SIZE, MAX_FRAME_SIZE = 16384, 1048576
 MAX_CERTIFICATE_SIZE = 8192
 NONCE_SIZE = DIGEST_SIZE = AUTHENTICATOR_SIZE = 32
 RESUMPTION_ID_SIZE = 16
-MAX_LIST = 16
 VERSION = 1
 DATA_FRAME = 6
 FRAME_TYPES: Mapping[Input, int] = {
@@ -68,16 +67,6 @@ DEFAULT_HANDSHAKE_CIPHERS = (X25519_STATIC_SHA256,)
 """What an endpoint allows unless configured: the forward secret ones are off by default (HS-10)."""
 RECORD_PROTOCOLS = (ALTSRP_GCM_AES128_REKEY,)
 """Record protocols that this version runs; all of them encrypt (SPEC 6.2)."""
-
-SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._@-]{1,63}"
-IDENTITY = re.compile(rf"(?=.{{1,255}}\Z){SEGMENT}(?:/{SEGMENT}){{0,7}}", re.ASCII)
-"""An identity (SPEC 4.3); use `fullmatch`."""
-PATTERN = re.compile(rf"(?=.{{1,255}}\Z)(?:(?:{SEGMENT}|\*)/){{0,7}}(?:{SEGMENT}|\*\*?)", re.ASCII)
-"""An identity pattern (SPEC 4.4); use `fullmatch`."""
-BOUNDARY = re.compile(rf"(?:{SEGMENT})?", re.ASCII)
-"""A boundary (SPEC 4.7); use `fullmatch`."""
-NAME = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
-"""An entry of a list (SPEC 5.2); use `fullmatch`."""
 
 _M = TypeVar("_M", bound="Message")
 _T = TypeVar("_T")
@@ -153,9 +142,13 @@ def _illegal(condition: bool, detail: str) -> None:
 
 def check_names(names: Sequence[str], what: str, code: ErrorCode = ErrorCode.ILLEGAL_PARAMETER) -> None:
     """Check a list of names (SPEC 5.2): 1 to 16 entries, 1 to 64 visible ASCII characters each, none twice."""
-    distinct = 1 <= len(names) <= MAX_LIST and len(set(names)) == len(names)
-    if not distinct or not all(map(NAME.fullmatch, names)):
+    if not 1 <= len(names) <= MAX_LIST or not _are_names(tuple(names)):
         raise PeerViolation(code, f"{what} is not a list of 1 to {MAX_LIST} distinct names")
+
+
+@functools.lru_cache(maxsize=256)  # pure; most peers list the same
+def _are_names(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == len(names) and all(map(NAME.fullmatch, names))
 
 
 def _rpc_versions(versions: handshake.RpcVersions, present: bool) -> RpcVersions:

@@ -16,17 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from alts_schema import certificate_pb2 as certificate
 
 from ._errors import ConfigurationError, ErrorCode, PeerViolation
-from ._messages import (
-    BOUNDARY,
-    DIGEST_SIZE,
-    IDENTITY,
-    MAX_CERTIFICATE_SIZE,
-    MAX_LIST,
-    PATTERN,
-    VERSION,
-    check_names,
-    decode_credential,
-)
+from ._messages import DIGEST_SIZE, MAX_CERTIFICATE_SIZE, VERSION, check_names, decode_credential
+from ._names import BOUNDARY, IDENTITY, MAX_LIST, PATTERN
 from ._table import Role
 
 if TYPE_CHECKING:
@@ -300,8 +291,9 @@ def parse_certificate(raw: bytes) -> Certificate:
     _refuse(not BOUNDARY.fullmatch(body.boundary), "boundary")
     _refuse(body.master_digest != hashlib.sha256(signed.master).digest(), "digest of the master certificate")
     _check_relation(body, master_body)
-    validity = tuple(
-        (what, part.not_before, part.not_after) for what, part in (("master", master_body), ("handshake", body))
+    validity = (
+        ("master", master_body.not_before, master_body.not_after),
+        ("handshake", body.not_before, body.not_after),
     )
     owner = Peer(
         identity=body.identity,
@@ -309,7 +301,7 @@ def parse_certificate(raw: bytes) -> Certificate:
         issuer=master_body.issuer,
         boundary=body.boundary,
         revocation_ids=(body.revocation_id, master_body.revocation_id),
-        not_after=min((end for _, _, end in validity if end), default=0),
+        not_after=min(body.not_after, master_body.not_after) or max(body.not_after, master_body.not_after),
         certificate_digest=hashlib.sha256(raw).digest(),
         verification_key_id=master_body.verification_key_id,
     )

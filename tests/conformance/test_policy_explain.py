@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alts import Category, Policy, Rule, matches
-from alts._messages import IDENTITY
+from alts._names import IDENTITY
 from alts.policy import mallory, read_document, words
 from alts_conformance import policy_explain
 from alts_conformance.policy_explain import Grant, WrongAnswer, excess, who_may_issue

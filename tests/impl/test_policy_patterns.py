@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alts import Rule, matches
-from alts._messages import IDENTITY
+from alts._names import IDENTITY
 from alts.policy import covers, fresh, intersect, literals_of, realise, shortest_fresh, words
 from alts.policy._document import CATEGORIES
 from alts.policy._lint import _Index

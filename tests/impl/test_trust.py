@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alts import Category, ConfigurationError, Credential, ErrorCode, PeerViolation, Policy, Realm, Role, Rule, matches
-from alts._messages import IDENTITY, PATTERN
+from alts._names import IDENTITY, PATTERN
 from alts._trust import verify_certificate
 from alts_schema.certificate_pb2 import (
     HandshakeCertificate,

@@ -14,12 +14,12 @@ from .._config import GRPC_RPC_VERSION, Configuration
 from .._errors import ConfigurationError, PeerViolation
 from .._messages import (
     ALTSRP_GCM_AES128_REKEY,
-    IDENTITY,
     MAX_FRAME_SIZE,
     MIN_FRAME_SIZE,
     RECORD_PROTOCOLS,
     check_names,
 )
+from .._names import IDENTITY
 from ._errors import RequestError, Status
 
 if TYPE_CHECKING:

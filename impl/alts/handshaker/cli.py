@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from .._config import Environment
 from .._errors import ConfigurationError
 from .._issuer import Realm
-from .._messages import DEFAULT_HANDSHAKE_CIPHERS, HANDSHAKE_CIPHERS, IDENTITY, RESUMPTION_ID_SIZE
+from .._messages import DEFAULT_HANDSHAKE_CIPHERS, HANDSHAKE_CIPHERS, RESUMPTION_ID_SIZE
+from .._names import IDENTITY
 from .._resumption import Resumption
 from .._tickets import KEY_SIZE, ResumptionKeys
 from ..realm import RealmDirectory

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import ConfigurationError
-from .._messages import PATTERN, SEGMENT
+from .._names import PATTERN, SEGMENT
 from .._trust import Category, Policy, Rule
 
 FORMAT = 1

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from .._config import Credential
 from .._errors import ConfigurationError, PeerViolation
 from .._issuer import Issuer, MasterKey, Realm, SigningService
-from .._messages import IDENTITY, RESUMPTION_ID_SIZE, SEGMENT
+from .._messages import RESUMPTION_ID_SIZE
+from .._names import IDENTITY, SEGMENT
 from .._trust import CATEGORY_SHIFT, HUMAN_LIFETIME, Category, Policy, Rule, Trust, parse_certificate
 from . import _files, _resumption_keys
 

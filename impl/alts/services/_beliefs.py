@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from alts_schema.issuance_pb2 import POLICY, REVOCATIONS, FileKind
 
 from .._errors import AltsError, ConfigurationError
-from .._messages import IDENTITY
+from .._names import IDENTITY
 from .._trust import Trust, VerifiedSignatures
 from ..policy import Freshness, PolicyStore, SignedFileStore
 from ..realm import _files

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from alts_schema.issuance_pb2 import EnrolRequest, EnrolResponse, KeyRequest, LoginRequest, ProvenKey, SignedMaster
 
 from .._errors import UsageError
-from .._messages import IDENTITY
+from .._names import IDENTITY
 from .._trust import HUMAN_LIFETIME, Category
 from ._certificates import BACKDATE
 from ._errors import RequestRefused, Status, denied, invalid

@@ -12,7 +12,8 @@ from alts_schema.issuance_pb2 import Assignment, AssignmentsResponse, Credential
 
 from .._errors import UsageError
 from .._issuer import MasterKey
-from .._messages import IDENTITY, PATTERN, RESUMPTION_ID_SIZE
+from .._messages import RESUMPTION_ID_SIZE
+from .._names import IDENTITY, PATTERN
 from .._resumption import TICKET_LIFETIME
 from .._tickets import KEY_SIZE
 from .._trust import Category, matches

@@ -18,7 +18,8 @@ from alts_schema.certificate_pb2 import ED25519
 from alts_schema.certificate_pb2 import Category as WireCategory
 from alts_schema.issuance_pb2 import EnrolRequest, EnrolResponse, KeyRequest, ProvenKey
 
-from .._messages import DIGEST_SIZE, HANDSHAKE_CIPHERS, IDENTITY, MAX_LIST, NAME, PATTERN, VERSION
+from .._messages import DIGEST_SIZE, HANDSHAKE_CIPHERS, VERSION
+from .._names import IDENTITY, MAX_LIST, NAME, PATTERN
 from .._trust import ED25519_KEY_SIZE, ED25519_SIGNATURE_SIZE, Category
 from ._errors import RequestRefused, Status, invalid
 

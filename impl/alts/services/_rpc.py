@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,8 @@ class Service:
         self._methods = methods
         self._trusts = trusts
         self._protected = protected
+        # Entered while a whole request is worked on, and no longer: how long the answer takes is up to the caller.
+        self.around: Callable[[grpclib.server.Stream[Any, Any]], AbstractContextManager[None]] = _nothing
 
     def __mapping__(self) -> dict[str, grpclib.const.Handler]:
         """As grpclib wants it."""
@@ -89,7 +92,9 @@ class Service:
             if request is None:
                 raise grpclib.exceptions.GRPCError(grpclib.const.Status.INVALID_ARGUMENT, "no request")
             try:
-                await stream.send_message(await method(request, self._caller(stream)))
+                with self.around(stream):
+                    response = await method(request, self._caller(stream))
+                await stream.send_message(response)
             except RequestRefused as refusal:
                 logger.info("%s refused: %s", name, refusal)
                 raise _status(refusal.status, refusal.detail) from None
@@ -114,6 +119,10 @@ class Service:
         if not self._trusts(peer):
             raise RequestRefused(Status.UNAUTHENTICATED, "the caller's certificate is not accepted any more")
         return Caller(peer, grpclib_adapter.evidence_of(stream).transcript_hash)
+
+
+def _nothing(stream: grpclib.server.Stream[Any, Any]) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def _status(status: Status, detail: str) -> grpclib.exceptions.GRPCError:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._config import Environment
 from ..._errors import AltsError, ConfigurationError
-from ..._messages import PATTERN
+from ..._names import PATTERN
 from ...grpclib_adapter import serve
 from ...policy import Freshness
 from ...realm import _files

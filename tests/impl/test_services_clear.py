@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -21,10 +22,13 @@ class Enrolment:
 
     def __init__(self) -> None:
         self.largest = 0
+        self.hold: asyncio.Event | None = None
         self.service = Service("Enrolment", {"Enrol": self._enrol}, protected=False)
 
     async def _enrol(self, request: EnrolRequest, caller: None) -> EnrolResponse:
         self.largest = max(self.largest, request.ByteSize())
+        if self.hold is not None:
+            await self.hold.wait()
         if request.token_id == b"no":
             raise RequestRefused(Status.UNAUTHENTICATED, "no")
         return EnrolResponse(mac=request.mac)
@@ -118,7 +122,7 @@ def test_what_is_announced_is_not_waited_for_without_end() -> None:
 
 @pytest.mark.req("ISSUE-6")
 def test_silent_connections_end_and_there_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_clear, "CONNECTION_SECONDS", 0.5)
+    monkeypatch.setattr(_clear, "REQUEST_SECONDS", 0.5)
     monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
 
     async def main() -> None:
@@ -135,40 +139,193 @@ def test_silent_connections_end_and_there_are_only_so_many(monkeypatch: pytest.M
     asyncio.run(main())
 
 
-async def admitted(server: _clear._Server, number: int, spoken: int) -> None:
-    """Wait until that many connections are open, and that many of them have sent something."""
+class Wire(asyncio.Transport):
+    """Notes that it was aborted; says so to nobody, as a loop does not before its next turn."""
 
-    def counted() -> tuple[int, int]:
-        return len(server.open), sum(one._left < _clear.CONNECTION_BYTES for one in server.open)
+    def __init__(self, host: str | None, port: int = 0) -> None:
+        super().__init__({"peername": None if host is None else (host, port)})
+        self._aborted = False
 
-    async with asyncio.timeout(10):
-        while counted() != (number, spoken):  # noqa: ASYNC110  # a dict has no event
-            await asyncio.sleep(0.01)
+    def abort(self) -> None:
+        self._aborted = True
+
+    def cut(self) -> bool:
+        return self._aborted
 
 
-async def cut(reader: asyncio.StreamReader) -> None:
-    """Wait until the other side has cut."""
-    async with asyncio.timeout(10):
-        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await read_to_the_end(reader)
+class Timer(asyncio.TimerHandle):
+    """A call of a clock that the test moves."""
+
+    def __init__(self, when: float, call: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(when, call, (), loop)
+        self.call = call
+
+
+class Port:
+    """Connections to the enrolment port, without a network, at a time that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.open: dict[_clear._Bounded, None] = {}
+        self._timers: list[Timer] = []
+        self._loop = asyncio.new_event_loop()
+        self._loop.close()  # handles want one, and use it for nothing here
+
+    def later(self, seconds: float, call: Callable[[], None]) -> Timer:
+        self._timers.append(Timer(self.now + seconds, call, self._loop))
+        return self._timers[-1]
+
+    def connect(self, host: str | None) -> tuple[_clear._Bounded, Wire]:
+        one, wire = _clear._Bounded(asyncio.Protocol, self.open, self.later), Wire(host)
+        one.connection_made(wire)
+        return one, wire
+
+    def until(self, seconds: float) -> None:
+        self.now = seconds
+        for timer in self._timers:
+            if timer.when() <= self.now and not timer.cancelled():
+                timer.cancel()
+                timer.call()
+
+
+A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
 
 @pytest.mark.req("ISSUE-6")
-def test_silent_connections_make_room_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_clear, "CONNECTION_SECONDS", 3600.0)
+@pytest.mark.parametrize("sent", [b"", b"P", PREFACE])
+def test_what_sends_no_whole_request_is_waited_for_a_short_time(sent: bytes) -> None:
+    port = Port()
+    one, wire = port.connect(A)
+    for second in range(5):
+        port.until(second)
+        one.data_received(sent)
+        assert not wire.cut()
+    port.until(_clear.REQUEST_SECONDS)
+    assert wire.cut()
+
+
+@pytest.mark.req("ISSUE-6")
+def test_work_on_a_request_takes_its_time_and_the_next_one_is_waited_for_anew() -> None:
+    port = Port()
+    one, wire = port.connect(A)
+    port.until(4)
+    one.begin()
+    one.begin()  # two requests at once
+    port.until(20)
+    one.end()
+    port.until(26)
+    assert not wire.cut(), "the other is still worked on"
+    one.end()
+    port.until(_clear.CONNECTION_SECONDS)
+    assert wire.cut(), "there is an end to every connection"
+    other, second = port.connect(A)
+    other.begin()
+    other.end()
+    port.until(port.now + _clear.REQUEST_SECONDS)
+    assert second.cut()
+    third, gone = port.connect(B)
+    third.begin()
+    third.connection_lost(None)
+    third.end()
+    port.until(1000)
+    assert not gone.cut(), "nothing is left to do for a connection that has gone"
+
+
+@pytest.mark.req("ISSUE-6")
+def test_one_address_shuts_out_nobody_but_itself() -> None:
+    """It may say what it likes: each of its connections beyond its share costs it one, the oldest."""
+    port = Port()
+    wires = []
+    for number in range(200):
+        one, wire = port.connect(A)
+        one.data_received(b"P" if number % 2 else PREFACE)
+        wires.append(wire)
+    assert [wire.cut() for wire in wires] == [True] * (200 - _clear.MOST_OF_ONE_ADDRESS) + [False] * 16
+    others = [port.connect(f"192.0.2.{number}")[1] for number in range(100, 148)]
+    assert not any(wire.cut() for wire in (*wires[-16:], *others))
+    assert len(port.open) == _clear.MOST_CONNECTIONS
+
+
+@pytest.mark.req("ISSUE-6")
+def test_where_all_places_are_taken_the_address_with_most_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 6)
+    port = Port()
+    made = [port.connect(host) for host in (C, A, B, A, B, B)]
+    new, wire = port.connect("198.51.100.1")
+    assert not wire.cut()
+    assert [one[1].cut() for one in made] == [False, False, True, False, False, False]
+    made[3][0].begin()
+    made[4][0].begin()
+    made[5][0].begin()
+    assert not port.connect("198.51.100.2")[1].cut()
+    assert made[1][1].cut(), "of A, as B's are all worked on"
+    assert [one in port.open for one, _ in made] == [True, False, False, True, True, True]
+    assert new in port.open
+
+
+@pytest.mark.req("ISSUE-6")
+def test_where_all_are_worked_on_a_new_connection_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(_clear, "MOST_OF_ONE_ADDRESS", 2)
+    port = Port()
+    made = [port.connect(host) for host in (A, A, B)]
+    for one, _ in made:
+        one.begin()
+    for host in (A, B, C):
+        one, wire = port.connect(host)
+        assert wire.cut()
+        assert one not in port.open
+        one.connection_lost(None)
+    assert not any(wire.cut() for _, wire in made)
+    made[0][0].end()
+    assert not port.connect(A)[1].cut()
+    assert made[0][1].cut()
+
+
+@pytest.mark.req("ISSUE-6")
+@pytest.mark.parametrize(
+    ("hosts", "counts"),
+    [
+        (["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"], [2, 1]),
+        (["fe80::1%eth0", "fe80::2%eth0"], [2]),
+        (["192.0.2.1", "192.0.2.2"], [1, 1]),
+        (["192.0.2.1", "192.0.2.1"], [2]),
+        ([None, None], [2]),
+        (["", "unknown"], [2]),
+    ],
+)
+def test_whom_a_connection_counts_for(hosts: list[str | None], counts: list[int]) -> None:
+    port = Port()
+    made = [port.connect(host)[0] for host in hosts]
+    assert sorted(Counter(one.address for one in made).values(), reverse=True) == counts
+
+
+@pytest.mark.req("ISSUE-6")
+def test_a_burst_of_connections_stays_within_the_bound() -> None:
+    port = Port()
+    made = [port.connect(f"10.0.{number}.1") for number in range(100)]
+    assert list(port.open) == [one for one, _ in made[-_clear.MOST_CONNECTIONS :]]
+    assert [wire.cut() for _, wire in made] == [True] * 36 + [False] * 64
+    for one, _ in made:
+        one.connection_lost(None)
+    assert not port.open
+
+
+@pytest.mark.req("ISSUE-6")
+@pytest.mark.parametrize("sent", [b"", b"P", PREFACE])
+def test_a_machine_enrols_while_another_holds_all_places_it_can_get(sent: bytes) -> None:
+    """Over the network, from the same address even: whatever is sent, short of a request, keeps nobody out."""
 
     async def main() -> None:
         async with serving() as (_, server, port):
-            opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-            opened[0][1].write(PREFACE)
-            await admitted(server, 3, 1)
-            spoke, _, younger = server.open
+            writers = []
+            for _ in range(2 * _clear.MOST_CONNECTIONS):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                writers.append(writer)
+            assert len(server.open) <= _clear.MOST_OF_ONE_ADDRESS
             assert (await ask(port, EnrolRequest(mac=b"z"))).mac == b"z"
-            await cut(opened[1][0])
-            await admitted(server, 2, 1)
-            assert list(server.open) == [spoke, younger]
-            for _, writer in opened:
+            for writer in writers:
                 writer.close()
             await gone(server)
 
@@ -176,50 +333,22 @@ def test_silent_connections_make_room_oldest_first(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.req("ISSUE-6")
-def test_where_all_have_sent_something_a_new_connection_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_clear, "CONNECTION_SECONDS", 3600.0)
-    monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
+def test_a_request_that_is_worked_on_is_never_the_one_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clear, "MOST_OF_ONE_ADDRESS", 3)
 
     async def main() -> None:
-        async with serving() as (_, server, port):
-            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(3)]
+        async with serving() as (enrolment, server, port):
+            enrolment.hold = asyncio.Event()
+            asked = asyncio.ensure_future(ask(port, EnrolRequest(mac=b"slow")))
+            async with asyncio.timeout(10):
+                while not any(not one.waited_for for one in server.open):  # noqa: ASYNC110  # a dict has no event
+                    await asyncio.sleep(0.01)
+            writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(10)]
+            assert len(server.open) <= 3
+            enrolment.hold.set()
+            assert (await asked).mac == b"slow"
             for writer in writers:
-                writer.write(PREFACE)
-            await admitted(server, 3, 3)
-            before = list(server.open)
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            await cut(reader)
-            assert list(server.open) == before
-            for one in (*writers, writer):
-                one.close()
+                writer.close()
             await gone(server)
-
-    asyncio.run(main())
-
-
-class Wire(asyncio.Transport):
-    """Notes that it was aborted; says so to nobody, as a loop does not before its next turn."""
-
-    aborted = False
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
-@pytest.mark.req("ISSUE-6")
-def test_a_burst_of_silent_connections_stays_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_clear, "MOST_CONNECTIONS", 3)
-
-    async def main() -> None:
-        others: dict[_clear._Bounded, None] = {}
-        wires = [Wire() for _ in range(10)]
-        made = [_clear._Bounded(asyncio.Protocol, others) for _ in wires]
-        for one, wire in zip(made, wires, strict=True):
-            one.connection_made(wire)
-        assert list(others) == made[-3:]
-        assert [wire.aborted for wire in wires] == [True] * 7 + [False] * 3
-        for one in made:
-            one.connection_lost(None)
-        assert not others
 
     asyncio.run(main())

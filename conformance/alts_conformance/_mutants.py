@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from . import _case, _known, _peers, _report
 from ._runner import Options, Result, Runner, Worker, drive
+from ._scratch import scratch_folder
 from ._terminal import Terminal
 from ._verdict import FINDINGS, HarnessError, Verdict
 
@@ -149,13 +149,12 @@ def source_root() -> Path:
 @contextmanager
 def changed_copy(mutant: Mutant | None) -> Iterator[Path]:
     """A temporary copy of the implementation with the patch applied, named to the reference peer."""
-    with tempfile.TemporaryDirectory(prefix="alts-mutant-") as name:
-        root = Path(name)
+    with scratch_folder("alts-mutant-") as root:
         shutil.copytree(source_root() / "alts", root / "alts", ignore=shutil.ignore_patterns("__pycache__"))
         if mutant is not None:
             apply_diff(mutant.diff, root)
         before = os.environ.get(_peers.REFERENCE_SOURCE)
-        os.environ[_peers.REFERENCE_SOURCE] = name
+        os.environ[_peers.REFERENCE_SOURCE] = str(root)
         try:
             yield root
         finally:

@@ -23,6 +23,7 @@ from typing import Any
 
 from . import _known
 from ._case import Instance
+from ._scratch import scratch_folder
 from ._verdict import FINDINGS, Attempt, HarnessError, Verdict, merge_attempts
 
 #: Seconds beyond a case's own limit after which its worker is killed.
@@ -186,11 +187,11 @@ class Worker:
 def drive(runner: Runner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run ``work`` in an event loop of its own; how it was ended before its time is in the state of the runner.
 
-    Whatever workers leave on disk is gone afterwards, also after SIGINT and SIGTERM (:func:`terminable`).
+    Whatever workers leave on disk is gone afterwards, also after SIGINT and SIGTERM (:func:`terminable`); what a
+    killed run left goes at the next one.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="alts-conform-", ignore_cleanup_errors=True) as scratch:
-            runner.options.scratch = Path(scratch)
+        with scratch_folder("alts-conform-") as runner.options.scratch:
             asyncio.run(work())
     except KeyboardInterrupt:
         runner.state.interrupted = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import importlib.metadata
 import os
@@ -16,6 +17,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +62,19 @@ def _selected(arguments: Sequence[str]) -> Command | None:
     return None
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that notices when its help cannot be written; subcommands have parsers of the same class."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
+
+
 def build_parser(selected: Command | None, module: ModuleType | None) -> argparse.ArgumentParser:
     """The parser with all names, and the options of the one subcommand that is used."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="alts",
         description="openalts: an open ALTS handshake and record protocol; model, proofs, vectors, conformance suite.",
         epilog="Exit codes: 0 all well, 1 findings, 2 usage, 3 the harness itself failed, 130 interrupted.",
@@ -70,7 +85,7 @@ def build_parser(selected: Command | None, module: ModuleType | None) -> argpars
         version = "unknown"
     parser.add_argument("--version", action="version", version=f"openalts {version}")
     top = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    groups: dict[str, argparse._SubParsersAction[_Parser]] = {}
     for command in COMMANDS:
         holder = top
         if len(command.words) == 2:
@@ -97,6 +112,9 @@ def main(arguments: Sequence[str], *, whole_process: bool) -> int:
         SystemExit: usage errors, ``--help`` and ``--version``.
     """
     selected = _selected(arguments)
+    closed = sys.stdout is None
+    if whole_process:
+        _open_standard_streams()
     try:
         return _run(arguments, selected, _ending_at_once() if whole_process else contextlib.nullcontext())
     except BrokenPipeError:
@@ -107,8 +125,9 @@ def main(arguments: Sequence[str], *, whole_process: bool) -> int:
         # Above all: output that cannot be written. What no room has expected is no finding of the room either.
         with contextlib.suppress(OSError):
             where = f"{error.filename}: " if error.filename is not None else ""
+            what = "stdout is closed" if closed and error.errno == errno.EBADF else error.strerror or error
             name = " ".join(("alts", *(selected.words if selected else ())))
-            print(f"{name}: {where}{error.strerror or error}", file=sys.stderr)
+            print(f"{name}: {where}{what}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:
@@ -160,6 +179,21 @@ def _run(arguments: Sequence[str], selected: Command | None, importing: contextl
     code: int = module.run(args)
     sys.stdout.flush()
     return code
+
+
+def _open_standard_streams() -> None:
+    """Give each standard stream that was closed a file again: else the next file that is opened takes its place.
+
+    Nothing is read there, what is written to stderr is lost, and to write to stdout is an error.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
 
 def _drop_output() -> None:

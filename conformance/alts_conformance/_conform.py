@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="S", help="seed of all random choices (default: a new one, printed)")
     add(
         "--retries",
-        type=int,
+        type=_not_negative,
         default=2,
         metavar="N",
         help="further tries of a failure, to tell flaky ones (default: 2)",
@@ -71,10 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _not_negative(text: str) -> int:
+    return 0 if text == "0" else _positive(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,6 +89,9 @@ def run(args: argparse.Namespace) -> int:
         if args.mutants:
             from ._mutants import run as run_mutants
 
+            for name in ("peer", "profile", "known", "json", "driver", "cases"):
+                if getattr(args, name):
+                    raise UsageError(f"--mutants runs its own cases against its own copies: leave out --{name}")
             with terminable():
                 return run_mutants(args, terminal)
         with terminable():

@@ -247,6 +247,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     mutants = [m for m in all_mutants() if not args.case or _case.matches(m.name, args.case)]
     if not mutants:
         raise HarnessError("no mutant fits: nothing would run")
+    if args.list:
+        for mutant in mutants:
+            terminal.line(f"{mutant.name}: {mutant.what}")
+        return 0
     folder = args.report.resolve() / "mutants"
     globs = sorted({glob for mutant in mutants for glob in (*mutant.cases, *mutant.passes)})
     begin = time.monotonic()

@@ -82,14 +82,35 @@ def test_output_that_cannot_be_written_is_one_line_and_no_finding(arguments: tup
 
 
 @pytest.mark.skipif(not _FULL.exists(), reason="needs /dev/full")
-def test_help_that_cannot_be_written_is_not_called_done() -> None:
-    command = [sys.executable, "-m", "alts_conformance.cli", "--help"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_not_called_done(option: str, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "alts_conformance.cli", option]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with _FULL.open("wb") as full:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, env=environment, text=True, timeout=60, check=False
         )
     assert (done.returncode, done.stderr) == (_commands.HARNESS, "alts: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "error"),
+    [
+        ("--help", ">&-", 3, "alts: stdout is closed\n"),
+        ("attack list", ">&-", 3, "alts attack: stdout is closed\n"),
+        ("doctor", ">&- <&-", 3, "alts doctor: stdout is closed\n"),
+        ("conform --list --case no::such", "<&-", 3, "0 instances of 0 cases\n"),
+        ("attack list", "<&- 2>&-", 0, ""),
+        ("prove --no-such-option", "2>&-", 2, ""),
+        ("prove --no-such-option", "2>/dev/full", 2, ""),
+        ("prove no-such-script", "2>/dev/full", 3, ""),
+    ],
+)
+def test_closed_streams_are_no_traceback(arguments: str, closed: str, code: int, error: str) -> None:
+    command = f"{sys.executable} -m alts_conformance.cli {arguments} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, error)
 
 
 def test_an_interruption_while_a_room_is_imported_is_one_line(

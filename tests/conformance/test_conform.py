@@ -299,6 +299,11 @@ def test_known_findings(tmp_path: Path, known: str, case: str, verdict: str | No
         (["--cases", "no_such_module"], 3),
         (["--driver", "nonsense"], 2),
         (["-j", "0"], 2),
+        (["-j", "x"], 2),
+        (["--retries", "-1", "--list"], 2),
+        (["--mutants", "--json"], 2),
+        (["--mutants", "--peer", "reference", "--list"], 2),
+        (["--mutants", "--case", "no-such-mutant"], 3),
         (["--no-such-option"], 2),
     ],
 )

@@ -85,6 +85,13 @@ def run_mutants(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
+def test_mutants_are_listed_without_a_run(tmp_path: Path) -> None:
+    done = run_mutants(tmp_path, "--list")
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [m.name for m in _mutants.all_mutants()]
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.req("REC-8")
 def test_a_mutant_is_caught(tmp_path: Path) -> None:
     done = run_mutants(tmp_path, "--case", "no-rekey")

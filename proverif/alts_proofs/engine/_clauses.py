@@ -9,7 +9,7 @@ declared underivable with ``not`` (the declarations are checked in the end).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alts_proofs.engine._facts import BLOCKING, TOOK, Origin, RawClause, entails, is_attacker, simplify_neq
 from alts_proofs.engine._terms import (
@@ -51,6 +51,19 @@ class History:
     first: Clause | None = None
     second: Clause | None = None
     index: int = -1
+    base: Clause | None = None
+    added: tuple[App, ...] = ()
+    equal: tuple[tuple[Term, Term], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Of a hypothesis of a goal: whether it holds strictly before one that the goal began with, and how many hints that
+    it meets may still be ignored.
+    """
+
+    strict: bool
+    budget: int
 
 
 class Clause:
@@ -64,6 +77,7 @@ class Clause:
         "free",
         "history",
         "hypotheses",
+        "marks",
         "moved",
         "neqs",
         "number",
@@ -79,6 +93,7 @@ class Clause:
         self.selected = -1
         self.alive = True
         self.number = 0
+        self.marks: tuple[Mark, ...] | None = None
         self.moved: tuple[App, tuple[App, ...], tuple[App, ...]] | None = None
         bits, size = conclusion.bits, conclusion.size
         core: list[App] = []
@@ -262,7 +277,7 @@ class Normalizer:
             used = vars_of(conclusion).union(*map(vars_of, kept))
             neqs = tuple(c for c in constraints if all(v < 0 or v in used for v in vars_of(c)))
         sources = tuple([facts[fact] for fact in kept])
-        history = History(sources, path, merged, made.raw, made.first, made.second, made.index)
+        history = replace(made, sources=sources, path=path, merged=merged)
         return Clause(conclusion, tuple(kept), neqs, history)
 
 

@@ -6,6 +6,7 @@ Nodes are compared by identity: each is one point of the program.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from alts_proofs.engine._lexer import Place
 from alts_proofs.engine._terms import App, Symbol, Term
@@ -233,25 +234,41 @@ class Atom:
     place: Place
 
 
+Application = Literal["none", "discard", "instantiate", "full"]
+"""When a lemma is used: never, to drop clauses, also to make terms equal, always."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``left && ... ==> (right && ...) || ...``; without `right` ``left`` must be unreachable."""
+    """``left && ... ==> (right && ...) || ...``; without `right` ``left`` must be unreachable.
+
+    Lemmas and queries of one declaration have one `group`.
+    """
 
     text: str
     left: tuple[Atom, ...]
     right: tuple[tuple[Atom, ...], ...]
     place: Place
     unsupported: str | None = None
+    group: int = -1
+    lemma: bool = False
+    induction: bool = False
+    saturation: Application = "instantiate"
+    solving: Application = "full"
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A selection hint: the pattern's variables that must meet variables are in `exact`."""
+    """A selection hint: the pattern's variables that must meet variables are in `exact`.
+
+    `ignored`: goals may ignore it a few times.
+    """
 
     fact: Atom
     exact: frozenset[int]
     weight: int
     conclusion: bool
+    ignored: bool = False
 
 
 @dataclass(slots=True)
@@ -270,6 +287,10 @@ class Model:
     passive: bool = False
     precise: bool = False
     """Whether every input notes what it takes, not just those below injective events."""
+    induction: bool = False
+    """Whether lemmas are proved by induction when they do not say."""
+    ignoring: int = 1
+    """How many of the hints that say so goals may ignore on the way to a fact."""
     phases: int = 0
     parameters: dict[Symbol, tuple[str, ...]] = field(default_factory=dict)
     """Of every name and occurrence, what its arguments are: ``!`` for a session, else the name of an input variable."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alts_proofs.engine import _core as core
-from alts_proofs.engine._clauses import Clause, Path
+from alts_proofs.engine._clauses import Clause, History, Path
 from alts_proofs.engine._facts import Origin, Step
 from alts_proofs.engine._terms import App, Bindings, Symbol, Term, app, rename, substitute, unify
 
@@ -61,6 +61,8 @@ class Derivation:
                 self.uses.append(Use(raw.origin, conclusion, tuple(hypotheses), steps))
                 if len(self.uses) > _LARGEST:
                     raise NoDerivation("it is too large")
+        elif history.base is not None:
+            conclusion, hypotheses = self._with_lemma(history.base, history)
         else:
             assert history.first is not None
             assert history.second is not None
@@ -77,6 +79,22 @@ class Derivation:
             self._at(conclusion, history.path),
             tuple(self._at(hypotheses[source], path) for source, path in history.sources),
         )
+
+    def _with_lemma(self, base: Clause, history: History) -> tuple[App, list[App]]:
+        """The derivation of a clause to which a lemma added events and equalities."""
+        given, left = self.add(base)
+        start = self.next
+
+        def number(variable: int) -> Term:
+            self.next = max(self.next, start + variable + 1)
+            return start + variable
+
+        pairs: list[tuple[Term, Term]] = [(_renamed(base.conclusion, number), given)]
+        pairs += [(_renamed(own, number), fact) for own, fact in zip(base.hypotheses, left, strict=True)]
+        pairs += [(rename(a, number), rename(b, number)) for a, b in history.equal]
+        if not all(unify(a, b, self.bindings) for a, b in pairs):
+            raise NoDerivation("it does not fit together")
+        return given, [*left, *(_renamed(event, number) for event in history.added)]
 
     def _at(self, fact: App, path: Path) -> App:
         """``attacker`` of the part of its argument at `path`."""

@@ -21,6 +21,7 @@ from alts_proofs.engine._entities import (
     taken,
 )
 from alts_proofs.engine._errors import ScriptError, Unsupported
+from alts_proofs.engine._facts import all_variables
 from alts_proofs.engine._lexer import Place
 from alts_proofs.engine._questions import Questions
 from alts_proofs.engine._terms import FALSE, TRUE, App, Symbol, Term, app, tuple_symbol
@@ -80,7 +81,8 @@ class _Elaborator:
             case ast.DeclareLetfun():
                 self._define(declared.name, Letfun(declared, dict(self.scope)), declared.place)
             case ast.DeclareQuery() | ast.DeclareNot() | ast.DeclareSelect():
-                self.questions.add(declared, dict(self.scope))
+                # They may speak of what is declared further down.
+                self.questions.add(declared, self.scope)
             case ast.DeclareSet():
                 self._set(declared)
 
@@ -98,6 +100,10 @@ class _Elaborator:
             self.model.passive = declared.value == "passive"
         elif declared.name == "preciseActions":
             self.model.precise = declared.value in ("true", "yes")
+        elif declared.name == "inductionLemmas":
+            self.model.induction = declared.value in ("true", "yes")
+        elif declared.name == "nounifIgnoreNtimes" and declared.value.isdigit():
+            self.model.ignoring = int(declared.value)
         elif declared.name in FIXED:
             if declared.value not in FIXED[declared.name]:
                 raise Unsupported(f"set {declared.name} = {declared.value}", declared.place)
@@ -143,10 +149,10 @@ class _Elaborator:
         result = self._rule_term(rule.right, numbers, rule.place)
         may_fail = frozenset(i for i, v in enumerate(rule.variables) if v.may_fail)
         for term in (*args, result):
-            if isinstance(term, App) and may_fail & _variables(term):
+            if isinstance(term, App) and may_fail & all_variables(term):
                 raise ScriptError("a variable that may fail inside a term", rule.place)
         if result is not None and (
-            unbound := _variables(result) - {v for a in args if a is not None for v in _variables(a)}
+            unbound := all_variables(result) - {v for a in args if a is not None for v in all_variables(a)}
         ):
             raise ScriptError(f"{rule.variables[min(unbound)].name} occurs on the right only", rule.place)
         return Rule(args, result, may_fail)
@@ -436,12 +442,6 @@ class _Elaborator:
             body = core.LetIn(core.Take(variable), value, body, core.NIL, place)
         self.model.roles[id(body)] = name
         return body
-
-
-def _variables(term: Term) -> set[int]:
-    if isinstance(term, int):
-        return {term}
-    return {v for arg in term.args for v in _variables(arg)}
 
 
 def _sure(term: Term | None, place: Place) -> Term:

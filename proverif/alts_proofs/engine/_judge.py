@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from alts_proofs.engine import _core as core
@@ -23,6 +23,7 @@ from alts_proofs.engine._facts import (
     row,
     simplify_neq,
 )
+from alts_proofs.engine._saturate import Stop
 from alts_proofs.engine._terms import App, Bindings, Symbol, Term, app, match, rename, shift, substitute, unify
 from alts_proofs.engine._theory import Theory
 from alts_proofs.engine._translate import Watch
@@ -31,8 +32,8 @@ GOAL = Symbol("goal", 0, "predicate")
 _FREE = 1 << 24
 
 
-def watch(queries: list[core.Query]) -> Watch:
-    """The events that the queries speak of."""
+def watch(queries: list[core.Query], lemmas: Iterable[core.Query] = ()) -> Watch:
+    """The events that the queries and the lemmas used for them speak of."""
     ends: dict[Symbol, bool] = {}
     begins: dict[Symbol, bool] = {}
     for query in queries:
@@ -41,6 +42,10 @@ def watch(queries: list[core.Query]) -> Watch:
                 if atom.kind == "event":
                     event = _event(atom).sym
                     events[event] = events.get(event, False) or atom.injective
+    for lemma in lemmas:
+        for atom in (*lemma.left, *(atom for disjunct in lemma.right for atom in disjunct)):
+            if atom.kind == "event":
+                begins.setdefault(_event(atom).sym, False)
     return Watch(ends, begins)
 
 
@@ -184,6 +189,17 @@ def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
                 if _comparisons(atoms, solution, clause, back):
                     found.append(Match(index, tuple(back(execution) for execution in executions)))
     return found
+
+
+def ends(query: core.Query, clause: Clause, theory: Theory, early: bool) -> Stop:
+    """Whether a clause satisfies the right side: so does then whatever is resolved from it.
+
+    It is ``proved`` if there is nothing to be told apart, else ``enough`` if `early`.
+    """
+    ways = matches(query, clause, theory) if query.right else []
+    if any(not way.executions for way in ways):
+        return "proved"
+    return "enough" if ways and early else None
 
 
 _CONSTANTS: dict[int, Symbol] = {}

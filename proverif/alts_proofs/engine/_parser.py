@@ -13,6 +13,9 @@ from alts_proofs.engine._phrases import Phrases
 # `channel` stands for the type of channels as well.
 _DECLARES = frozenset({"type", "fun", "const", "free", "event", "table", "let", "letfun", "reduc", "channel"})
 _NESTING = 32
+_LEMMA_OPTIONS = frozenset({"induction", "noInduction", "maxSubset"}).union(
+    f"{when}{where}" for when in ("none", "discard", "instantiate", "full") for where in ("Sat", "Verif")
+)
 
 
 def parse_script(script: Path, libraries: Iterable[Path] = (), root: Path | None = None) -> ast.Source:
@@ -273,7 +276,8 @@ class _Declarations(Phrases):
         self.expect(";")
         return variables
 
-    def _query(self, place: Place) -> None:
+    def _query(self, place: Place, lemma: bool = False) -> None:
+        asked: list[tuple[ast.Term, str, Place, str | None]] = []
         variables = self._quantified()
         while True:
             start = self.position
@@ -290,15 +294,20 @@ class _Declarations(Phrases):
                     reason = "public_vars"
                     while self.peek().kind not in (".", ";", "["):
                         self.next()
-            text = _text(self.tokens[start : self.position])
-            self.source.declarations.append(ast.DeclareQuery(variables, goal, text, token.place, reason))
+            asked.append((goal, _text(self.tokens[start : self.position]), token.place, reason))
             if not self.accept(";"):
                 break
-        self._end()
+        options = self._end()
+        if lemma and (unknown := options - _LEMMA_OPTIONS):
+            raise Unsupported(f"option {min(unknown)} of a lemma", place)
+        group = len(self.source.declarations)
+        for goal, text, where, reason in asked:
+            self.source.declarations.append(
+                ast.DeclareQuery(variables, goal, text, where, reason, group, lemma, options)
+            )
 
     def _lemma(self, place: Place) -> None:
-        # A lemma is proved as a query is; here it helps nothing else.
-        self._query(place)
+        self._query(place, lemma=True)
 
     def _unsupported_query(self, place: Place) -> None:
         word = self.tokens[self.position - 1]

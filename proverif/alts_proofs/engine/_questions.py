@@ -6,6 +6,7 @@ They are understood after the process, since they may name its fresh names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 
 from alts_proofs.engine import _core as core
@@ -15,6 +16,7 @@ from alts_proofs.engine._lexer import Place
 from alts_proofs.engine._terms import App, Symbol, Term, app, tuple_symbol
 
 _PREDICATES = ("event", "inj-event", "attacker", "mess", "table")
+_APPLICATIONS: tuple[core.Application, ...] = ("none", "discard", "instantiate", "full")
 _DEFAULT_HINT = 6000
 _DEFAULT_SELECT = 3000
 
@@ -70,6 +72,18 @@ class Questions:
         return [_Reader(self, variables, scope, dict(zip(labels, one, strict=True))) for one in product(*sites)]
 
     def _query(self, declared: ast.DeclareQuery, scope: object) -> core.Query:
+        query = self._asked(declared, scope)
+        options = declared.options
+        induction = "induction" in options or (declared.lemma and self.model.induction and "noInduction" not in options)
+        query = replace(query, group=declared.group, lemma=declared.lemma, induction=induction)
+        for when in _APPLICATIONS:
+            if f"{when}Sat" in options:
+                query = replace(query, saturation=when)
+            if f"{when}Verif" in options:
+                query = replace(query, solving=when)
+        return query
+
+    def _asked(self, declared: ast.DeclareQuery, scope: object) -> core.Query:
         unsupported = declared.unsupported
         try:
             if unsupported is None:
@@ -95,7 +109,10 @@ class Questions:
                 exact = frozenset(n for n in range(len(declared.variables)) if n not in reader.anything)
                 for phase in phases:
                     atom = core.Atom(fact.kind, fact.args, phase, False, fact.place)
-                    self.model.hints.append(core.Hint(atom, exact, weight, "conclusion" in declared.options))
+                    options = declared.options
+                    self.model.hints.append(
+                        core.Hint(atom, exact, weight, "conclusion" in options, "ignoreAFewTimes" in options)
+                    )
         except (ScriptError, Unsupported):
             # A hint changes how long a proof takes, not what is true: what is not understood is left aside.
             return

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
-from alts_proofs.engine._clauses import REMEMBERED, Clause, History, Normalizer, match_rest, subsumes
+from alts_proofs.engine._clauses import REMEMBERED, Clause, History, Mark, Normalizer, match_rest, subsumes
 from alts_proofs.engine._facts import RawClause
 from alts_proofs.engine._index import Index
+from alts_proofs.engine._lemmas import Lemmas
 from alts_proofs.engine._selection import Selection
-from alts_proofs.engine._terms import App, Bindings, Term, match_all, unify
+from alts_proofs.engine._terms import App, Bindings, Term, app, match_all, unify
 
 Tick = Callable[[int, int, int], None]
 """Called with the clauses that were processed, those kept and those waiting; raises `TimeUp` to stop."""
+
+Stop = Literal["proved", "enough"] | None
 
 
 class Family:
@@ -28,8 +32,9 @@ class Family:
 class Prover:
     """A set of clauses to saturate, and goals to solve over it."""
 
-    def __init__(self, normalizer: Normalizer, selection: Selection, tick: Tick) -> None:
+    def __init__(self, normalizer: Normalizer, selection: Selection, tick: Tick, lemmas: Lemmas | None = None) -> None:
         self.normalizer = normalizer
+        self.lemmas = lemmas or Lemmas((), normalizer)
         self.selection = selection
         self.tick = tick
         self.waiting: list[tuple[int, int, Clause]] = []
@@ -109,7 +114,7 @@ class Prover:
 
     def saturate(self, raws: Iterable[RawClause]) -> None:
         """Adds clauses and resolves until nothing new comes of it."""
-        first = [clause for raw in raws for clause in self.normalizer.raw(raw)]
+        first = [clause for raw in raws for one in self.normalizer.raw(raw) for clause in self.lemmas.saturated(one)]
         for clause in first:
             self.selection.select(clause.conclusion, clause.hypotheses)
         for clause in first:
@@ -138,8 +143,9 @@ class Prover:
                             self._resolve(other, clause)
 
     def _resolve(self, first: Clause, second: Clause) -> None:
-        for clause in resolve(self.normalizer, first, second, second.selected):
-            self._insert(clause)
+        for made in resolve(self.normalizer, first, second, second.selected):
+            for clause in self.lemmas.saturated(made):
+                self._insert(clause)
 
     def solved(self) -> list[Clause]:
         """The clauses with the conclusion selected."""
@@ -147,46 +153,110 @@ class Prover:
 
     # Goals.
 
-    def solve(self, goal: RawClause, normalizer: Normalizer | None = None) -> list[Clause]:
+    def solve(
+        self,
+        goal: RawClause,
+        about: Sequence[App],
+        stop: Callable[[Clause], Stop],
+        ignoring: int = 0,
+        limit: int | None = None,
+    ) -> list[Clause] | None:
         """What is left of a goal when its hypotheses are resolved with the saturated set: no clause if none can hold.
 
-        Only hypotheses that are never selected, or that would be selected for ever, are left in the clauses.
+        Only hypotheses that are never selected, or that would be selected for ever, are left in the clauses. `about`
+        are the facts that the goal is about, over the variables that its conclusion gives values for. `stop` says of a
+        clause that it is ``proved``, and so is all that resolution makes of it: it is left out; or that it is
+        ``enough``: it is left as it is. On the way to a fact `ignoring` hints may be ignored. None after `limit` steps.
         """
-        normalizer = normalizer or self.normalizer
+        return self._solve(
+            goal, self.normalizer, lambda clause: self.lemmas.solved(clause, about), stop, ignoring, limit
+        )
+
+    def underivable(self, fact: App, normalizer: Normalizer) -> bool:
+        """Whether `fact` has no derivation. No lemma is used on the fact itself: they rest on such facts."""
+        return not self._solve(
+            RawClause(app(self.selection.goal), (fact,)), normalizer, lambda clause: [clause], lambda _: None, 0, None
+        )
+
+    def _solve(
+        self,
+        goal: RawClause,
+        normalizer: Normalizer,
+        with_lemmas: Callable[[Clause], list[Clause]],
+        stop: Callable[[Clause], Stop],
+        ignoring: int,
+        limit: int | None,
+    ) -> list[Clause] | None:
         waiting: list[tuple[int, int, Clause]] = []
         known: list[Clause] = []
         number = 0
 
         def insert(clause: Clause) -> None:
             nonlocal number
-            if any(subsumes(other, clause) for other in known):
+            ends = stop(clause)
+            if ends == "proved" or any(self._beats(other, clause) for other in known):
                 return
             for other in known:
-                if subsumes(clause, other):
+                if self._beats(clause, other):
                     other.alive = False
             known[:] = [other for other in known if other.alive]
             number += 1
             known.append(clause)
-            heapq.heappush(waiting, (self._priority(clause), number, clause))
+            if ends is None:
+                heapq.heappush(waiting, (self._priority(clause), number, clause))
 
-        for clause in normalizer.raw(goal):
-            insert(clause)
+        for first in normalizer.raw(goal):
+            first.marks = (Mark(False, ignoring),) * len(first.hypotheses)
+            for clause in with_lemmas(first):
+                insert(clause)
         while waiting:
             clause = heapq.heappop(waiting)[2]
             if not clause.alive:
                 continue
+            if limit is not None and (limit := limit - 1) < 0:
+                return None
             self.done += 1
             self.tick(self.done, len(known), len(waiting))
             clause.selected = self.selection.select(clause.conclusion, clause.hypotheses, learn=False)
+            if clause.selected < 0:
+                self._ignore_a_hint(clause)
             if clause.selected < 0:
                 continue
             # What it resolves to takes its place.
             known.remove(clause)
             for bucket in self.by_conclusion.unifiable(clause.hypotheses[clause.selected]):
                 for other in bucket:
-                    for new in resolve(normalizer, other, clause, clause.selected):
-                        insert(new)
+                    for made in resolve(normalizer, other, clause, clause.selected):
+                        _mark(made, other, clause)
+                        for new in with_lemmas(made):
+                            insert(new)
         return [clause for clause in known if clause.selected < 0]
+
+    def _beats(self, general: Clause, special: Clause) -> bool:
+        """`subsumes` for clauses of a goal: what the one has strictly before, the other must have so too."""
+        assert general.marks is not None
+        assert special.marks is not None
+        if self.lemmas.inductive and any(m.strict for m in general.marks) and not all(m.strict for m in special.marks):
+            return False
+        return subsumes(general, special)
+
+    def _ignore_a_hint(self, clause: Clause) -> None:
+        """Selects a hypothesis that a hint keeps from being selected, if that is allowed still."""
+        assert clause.marks is not None
+        for i, (fact, mark) in enumerate(zip(clause.hypotheses, clause.marks, strict=True)):
+            if mark.budget > 0 and self.selection.ignoring(fact):
+                clause.selected = i
+                less = Mark(mark.strict, mark.budget - 1)
+                clause.marks = (*clause.marks[:i], less, *clause.marks[i + 1 :])
+                return
+
+
+def _mark(made: Clause, first: Clause, second: Clause) -> None:
+    """Marks what came of resolving a goal, `second`: the hypotheses of `first` hold strictly before its conclusion."""
+    assert second.marks is not None
+    at, count = second.selected, len(first.hypotheses)
+    marks = (Mark(True, second.marks[at].budget),) * count + second.marks[:at] + second.marks[at + 1 :]
+    made.marks = tuple(marks[source] for source, _ in made.history.sources)
 
 
 def resolve(normalizer: Normalizer, first: Clause, second: Clause, index: int) -> list[Clause]:

@@ -39,12 +39,20 @@ class Shape:
 class Selection:
     """Selects, and learns shapes to avoid."""
 
-    def __init__(self, hints: Sequence[Shape], conclusions: Sequence[Shape], goal: Symbol) -> None:
+    def __init__(
+        self, hints: Sequence[Shape], conclusions: Sequence[Shape], goal: Symbol, ignored: Sequence[Shape] = ()
+    ) -> None:
         self.shapes: dict[Symbol, list[Shape]] = {}
         for hint in hints:
             self.shapes.setdefault(hint.fact.sym, []).append(hint)
         self.conclusions = list(conclusions)
         self.goal = goal
+        self.ignored = list(ignored)
+        """Hints that goals may ignore a few times."""
+
+    def ignoring(self, fact: App) -> bool:
+        """Whether what keeps `fact` from being selected may be ignored a few times."""
+        return any(shape.fits(fact) for shape in self.ignored)
 
     def select(self, conclusion: App, hypotheses: tuple[App, ...], learn: bool = True) -> int:
         """The index of the selected hypothesis, or -1."""

@@ -1,26 +1,30 @@
-"""Settles the queries of a model: saturates once for all queries that watch the same events, then judges each."""
+"""Settles the queries of a model, lemmas first: saturates once for all that watch the same events, then judges each."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from alts_proofs.engine import _core as core
 from alts_proofs.engine._clauses import Clause, Normalizer
+from alts_proofs.engine._complete import completions, underived
 from alts_proofs.engine._errors import TimeUp
-from alts_proofs.engine._facts import Origin, RawClause, attacker, mess, row
-from alts_proofs.engine._judge import GOAL, goals, judge, variants, watch
+from alts_proofs.engine._facts import RawClause, attacker, mess, row
+from alts_proofs.engine._judge import GOAL, Failure, ends, goals, judge, variants, watch
+from alts_proofs.engine._lemmas import Lemmas, compiled, premise, usable
 from alts_proofs.engine._machine import Line
 from alts_proofs.engine._replay import Attack, Replayer
 from alts_proofs.engine._saturate import Prover
 from alts_proofs.engine._selection import Selection, Shape
-from alts_proofs.engine._terms import App, app
+from alts_proofs.engine._terms import App
 from alts_proofs.engine._translate import translate
 
 Result = Literal["true", "false", "cannot_be_proved", "unsupported", "timeout"]
 _ATTEMPTS = 24
+_STEPS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,42 +76,133 @@ def settle(
     One saturation serves many queries: an event that a query does not speak of is one more thing that is known to have
     happened. When that takes more than half of the time that is left, queries that watch different events go apart.
     """
-    left: list[int] = []
-    for index in indices:
+    wanted = set(indices)
+    for index in sorted(wanted):
         reason = model.queries[index].unsupported
-        if reason is None:
-            left.append(index)
-        else:
+        if reason is not None:
             yield index, Verdict("unsupported", reason)
+    settler = _Settler(model, deadline, progress, clock)
+    asked = [index for index, query in enumerate(model.queries) if query.unsupported is None]
+    left = [index for index in asked if index in wanted and not model.queries[index].lemma]
+    if left:
+        # They rest on all lemmas in front, whether these are asked for or not.
+        wanted.update(index for index in asked if model.queries[index].lemma)
+    for lemmas in _declared([index for index in asked if model.queries[index].lemma and index in wanted], model):
+        for index, verdict in settler.lemmas(lemmas):
+            if index in wanted:
+                yield index, verdict
     for group in groups(model, left, wide=True):
         mine = list(group)
         apart = groups(model, mine)
         if len(apart) > 1:
             now = clock()
-            yield from _settle(model, mine, now + (deadline - now) / 2, progress, clock)
+            yield from settler.some(mine, now + (deadline - now) / 2)
             apart = groups(model, mine)
         for part in apart:
             rest = list(part)
-            reason = yield from _settle(model, rest, deadline, progress, clock)
+            reason = yield from settler.some(rest, deadline)
             for index in rest:
                 yield index, Verdict("timeout", reason)
 
 
-def _settle(
-    model: core.Model,
-    left: list[int],
-    deadline: float,
-    progress: Callable[[Progress], None],
-    clock: Callable[[], float],
-) -> Generator[tuple[int, Verdict], None, str]:
-    """Takes out of `left` what could be settled in time; gives the reason why something could not."""
-    try:
-        for index, verdict in _group(model, tuple(left), deadline, progress, clock):
-            left.remove(index)
-            yield index, verdict
-    except TimeUp as error:
-        return str(error)
-    return ""
+def _declared(indices: list[int], model: core.Model) -> list[list[int]]:
+    """`indices` by the declarations that they stand in."""
+    found: dict[int, list[int]] = {}
+    for index in indices:
+        found.setdefault(model.queries[index].group, []).append(index)
+    return list(found.values())
+
+
+class _Settler:
+    """Settles queries with the lemmas that it has proved before."""
+
+    def __init__(
+        self,
+        model: core.Model,
+        deadline: float,
+        progress: Callable[[Progress], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.model = model
+        self.deadline = deadline
+        self.progress = progress
+        self.clock = clock
+        self.proved: list[int] = []
+
+    def lemmas(self, indices: list[int]) -> Iterator[tuple[int, Verdict]]:
+        """The lemmas of one declaration, which may rest on each other by induction; what is proved is used later."""
+        model = self.model
+        left = list(indices)
+        while left:
+            inductive = [i for i in left if model.queries[i].induction and usable(model.queries[i], model.theory)]
+            found: dict[int, Verdict] = {}
+            reason = ""
+            try:
+                found.update(self._group(tuple(left), self.deadline, inductive))
+            except TimeUp as error:
+                reason = str(error)
+            if all(i in found and found[i].result == "true" for i in inductive):
+                # Nothing rests on what was not proved.
+                self.proved += [i for i in left if i in found and found[i].result == "true"]
+                yield from ((i, found.get(i, Verdict("timeout", reason))) for i in left)
+                return
+            # Attacks stay. What failed does not succeed with less; what is proved perhaps rests on it.
+            yield from ((i, verdict) for i, verdict in found.items() if verdict.result != "true")
+            if reason:
+                yield from (
+                    (i, Verdict("timeout", reason)) for i in left if i not in found or found[i].result == "true"
+                )
+                return
+            left = [i for i in left if found[i].result == "true"]
+
+    def some(self, left: list[int], deadline: float) -> Generator[tuple[int, Verdict], None, str]:
+        """Takes out of `left` what could be settled in time; gives the reason why something could not."""
+        try:
+            for index, verdict in self._group(tuple(left), deadline, ()):
+                left.remove(index)
+                yield index, verdict
+        except TimeUp as error:
+            return str(error)
+        return ""
+
+    def _group(
+        self, indices: tuple[int, ...], deadline: float, inductive: Sequence[int]
+    ) -> Iterator[tuple[int, Verdict]]:
+        """Saturates once and judges; `inductive` are lemmas that are used by induction only."""
+        model = self.model
+        queries = [model.queries[index] for index in indices]
+        known = [i for i in self.proved if usable(model.queries[i], model.theory)]
+        used = [compiled(model.queries[i], model, i in inductive) for i in (*known, *inductive)]
+        watched = watch(queries, [model.queries[i] for i in (*known, *inductive)])
+        # What is said to be secret must have all its variables free, as it has: `not` declares every instance.
+        secrets = [fact for atom in model.secrets for fact in _facts(atom, model)]
+        shapes: tuple[list[Shape], list[Shape]] = ([], [])
+        ignored: list[Shape] = []
+        for hint in model.hints:
+            for fact in _facts(hint.fact, model):
+                shape = Shape(fact, hint.exact, hint.weight)
+                shapes[hint.conclusion].append(shape)
+                if hint.ignored and not hint.conclusion:
+                    ignored.append(shape)
+        normalizer = Normalizer(model.theory, secrets)
+        prover = Prover(
+            normalizer,
+            Selection(shapes[0], shapes[1], GOAL, ignored),
+            _ticker(deadline, self.progress, self.clock),
+            Lemmas(used, normalizer),
+        )
+        prover.saturate(translate(model, watched))
+        plain = Normalizer(model.theory, ())
+        for secret in secrets:
+            if not prover.underivable(secret, plain):
+                reason = f"a fact declared with not could not be shown underivable: {secret}"
+                for index in indices:
+                    yield index, Verdict("cannot_be_proved", reason)
+                return
+        replayer = Replayer(model)
+        for index, query in zip(indices, queries, strict=True):
+            wanted = goals(query, model, watched)
+            yield index, _Question(query, model, prover, replayer, wanted, model.ignoring if ignored else 0).settle()
 
 
 def _ticker(
@@ -139,48 +234,65 @@ def _facts(atom: core.Atom, model: core.Model) -> list[App]:
     return made
 
 
-def _group(
-    model: core.Model,
-    indices: tuple[int, ...],
-    deadline: float,
-    progress: Callable[[Progress], None],
-    clock: Callable[[], float],
-) -> Iterator[tuple[int, Verdict]]:
-    queries = [model.queries[index] for index in indices]
-    watched = watch(queries)
-    # What is said to be secret must have all its variables free, as it has: `not` declares every instance.
-    secrets = [fact for atom in model.secrets for fact in _facts(atom, model)]
-    shapes: tuple[list[Shape], list[Shape]] = ([], [])
-    for hint in model.hints:
-        for fact in _facts(hint.fact, model):
-            shapes[hint.conclusion].append(Shape(fact, hint.exact, hint.weight))
-    selection = Selection(shapes[0], shapes[1], GOAL)
-    prover = Prover(Normalizer(model.theory, secrets), selection, _ticker(deadline, progress, clock))
-    prover.saturate(translate(model, watched))
-    plain = Normalizer(model.theory, ())
-    for secret in secrets:
-        if prover.solve(RawClause(app(GOAL), (secret,), (), Origin("goal")), plain):
-            reason = f"a fact declared with not could not be shown underivable: {secret}"
-            for index in indices:
-                yield index, Verdict("cannot_be_proved", reason)
-            return
-    replayer = Replayer(model)
-    for index, query in zip(indices, queries, strict=True):
-        yield index, _judge(query, model, prover, replayer, goals(query, model, watched))
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A query with what it takes to settle it."""
 
+    query: core.Query
+    model: core.Model
+    prover: Prover
+    replayer: Replayer
+    goals: list[RawClause]
+    ignoring: int
 
-def _judge(
-    query: core.Query, model: core.Model, prover: Prover, replayer: Replayer, wanted: list[RawClause]
-) -> Verdict:
-    left: list[Clause] = [clause for goal in wanted for clause in prover.solve(goal)]
-    failures = judge(query, left, model.theory)
-    if not failures:
-        return Verdict("true")
-    reason = "no derivation was replayed"
-    failures.sort(key=lambda one: one.clause.size + 8 * len(one.clause.core))
-    for failure in failures[:_ATTEMPTS]:
-        found = replayer.attack(query, failure)
-        if isinstance(found, Attack):
-            return Verdict("false", None, found.lines)
-        reason = found
-    return Verdict("cannot_be_proved", reason)
+    def failures(self, early: bool, ignoring: int, limit: int | None = None) -> list[Failure] | None:
+        """What speaks against the query; None after `limit` steps. See `ends` for `early`."""
+        query, theory = self.query, self.model.theory
+        about = premise(query, self.model) if usable(query, theory) else ()
+        stop = partial(ends, query, theory=theory, early=early)
+        left: list[Clause] = []
+        for goal in self.goals:
+            clauses = self.prover.solve(goal, about, stop, ignoring, limit)
+            if clauses is None:
+                return None
+            left += clauses
+        found = judge(query, left, theory)
+        found.sort(key=lambda one: one.clause.size + 8 * len(one.clause.core))
+        return found
+
+    def settle(self) -> Verdict:
+        """The verdict. Looking farther than hints allow is bounded until attacks were looked for nearby."""
+        ignoring = self.ignoring
+        failures = self.failures(True, ignoring, _STEPS if ignoring else None)
+        if failures is None:
+            failures = self.failures(True, 0)
+            if failures:
+                verdict = self.attacked(failures)
+                if verdict.result == "false":
+                    return verdict
+                failures = self.failures(True, ignoring)
+        if failures and any(failure.other is not None for failure in failures):
+            # What satisfies an injective query was not resolved any further. Now it is, to tell executions apart.
+            failures = self.failures(False, ignoring)
+        return self.attacked(failures) if failures else Verdict("true")
+
+    def attacked(self, failures: list[Failure]) -> Verdict:
+        """An attack, if one of the derivations that are left can be run."""
+        reason = "no derivation was replayed"
+        for failure in failures[:_ATTEMPTS]:
+            found = self.replayer.attack(self.query, failure)
+            if isinstance(found, Attack):
+                return Verdict("false", None, found.lines)
+            reason = found
+        completed = 0
+        for failure in failures[:_ATTEMPTS]:
+            if failure.other is not None or not underived(failure.clause):
+                continue
+            for clause in completions(self.prover, failure.clause):
+                found = self.replayer.attack(self.query, Failure(clause))
+                if isinstance(found, Attack):
+                    return Verdict("false", None, found.lines)
+                completed += 1
+                if completed >= _ATTEMPTS:
+                    return Verdict("cannot_be_proved", reason)
+        return Verdict("cannot_be_proved", reason)

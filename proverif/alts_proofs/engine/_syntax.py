@@ -319,13 +319,16 @@ class DeclareLetfun:
 
 @dataclass(frozen=True, slots=True)
 class DeclareQuery:
-    """One query; `text` is as written."""
+    """One query or lemma; `text` is as written. Those of one declaration share `group` and `options`."""
 
     variables: tuple[Parameter, ...]
     goal: Term
     text: str
     place: Place
     unsupported: str | None = None
+    group: int = -1
+    lemma: bool = False
+    options: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

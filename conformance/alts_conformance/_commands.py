@@ -133,6 +133,13 @@ def main(arguments: Sequence[str], *, whole_process: bool) -> int:
         except OSError:
             _drop_output()
         return HARNESS
+    except Exception as error:  # a mistake of ours; the interpreter's own exit code for it would be called findings
+        if os.environ.get("OPENALTS_DEBUG"):
+            raise
+        name = " ".join(("alts", *(selected.words if selected else ())))
+        what = " ".join(str(error).split())[:300]
+        print(f"{name}: internal error: {type(error).__name__}: {what} (OPENALTS_DEBUG=1 shows where)", file=sys.stderr)
+        return HARNESS
 
 
 @contextlib.contextmanager

@@ -84,9 +84,13 @@ def load(path: Path) -> list[KnownFinding]:
         UsageError: it cannot be read or breaks the schema.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UsageError(f"known findings {path}: is not a regular file")
         data = path.read_bytes()
         document: Any = json.loads(data) if path.suffix == ".json" else tomllib.loads(data.decode())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"known findings {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"known findings {path}: {error}") from None
     document = json.loads(json.dumps(document, default=str))
     schema = json.loads((resources.files("alts_conformance") / "schemas/known.schema.json").read_text())

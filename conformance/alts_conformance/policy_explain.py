@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import z3
 
-from alts import AltsError, Category, Policy, Rule, matches
+from alts import AltsError, Category, ConfigurationError, Policy, Rule, matches
+from alts.policy import PolicyDocumentError, covers, fresh, intersect, literals_of, shortest_fresh
 from alts.policy import cli as policy_cli
-from alts.policy import covers, fresh, intersect, literals_of, shortest_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -279,6 +279,14 @@ def run(args: argparse.Namespace) -> int:
     return policy_cli.EXIT_FAILED
 
 
+def _load(path: Path) -> Policy:
+    """Read a policy, compiled or not. Raises AltsError, which names the file."""
+    try:
+        return policy_cli.load(path)[0].policy
+    except PolicyDocumentError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
 def _who(args: argparse.Namespace) -> int:
     category = Category[args.category.upper()]
     try:
@@ -286,7 +294,7 @@ def _who(args: argparse.Namespace) -> int:
     except AltsError as error:
         print(f"alts pki policy explain who: {error}", file=sys.stderr)
         return policy_cli.EXIT_USAGE
-    grants = who_may_issue(policy_cli.load(args.file)[0].policy, category, args.pattern)
+    grants = who_may_issue(_load(args.file), category, args.pattern)
     if args.json:
         listed = [
             {"issuer": g.issuer, "identity": g.identity, "everything": g.everything, "example": _pair(g.example)}
@@ -304,7 +312,7 @@ def _who(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    a, b = (policy_cli.load(path)[0].policy for path in (args.a, args.b))
+    a, b = (_load(path) for path in (args.a, args.b))
     looser, tighter = excess(b, a), excess(a, b)
     verdict = {
         (False, False): "B allows exactly what A allows",

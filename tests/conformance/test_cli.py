@@ -113,6 +113,20 @@ def test_closed_streams_are_no_traceback(arguments: str, closed: str, code: int,
     assert (done.returncode, done.stderr) == (code, error)
 
 
+def test_a_mistake_of_ours_is_no_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def mistaken(args: object) -> int:
+        raise RecursionError("too\ndeep")
+
+    monkeypatch.setattr(_doctor, "run", mistaken)
+    monkeypatch.delenv("OPENALTS_DEBUG", raising=False)
+    assert cli.main(["doctor"]) == _commands.HARNESS
+    said = capsys.readouterr().err
+    assert said == "alts doctor: internal error: RecursionError: too deep (OPENALTS_DEBUG=1 shows where)\n"
+    monkeypatch.setenv("OPENALTS_DEBUG", "1")
+    with pytest.raises(RecursionError):
+        cli.main(["doctor"])
+
+
 def test_an_interruption_while_a_room_is_imported_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,8 @@ def _show(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     realm = RealmDirectory.load(args.directory)
     try:
+        if not args.certificate.is_file() and args.certificate.exists() and not args.certificate.is_dir():
+            raise ConfigurationError(f"{args.certificate}: is not a regular file")  # a FIFO would hang here
         with args.certificate.open("rb") as file:
             raw = file.read(MAX_CERTIFICATE_SIZE + 1)
     except OSError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .._errors import ConfigurationError
 from ..realm import _files
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class AddressBook:
             ConnectionRefusedError: the book is missing or damaged, or does not list the service: as if nobody listened.
         """
         try:
-            return parse_address(json.loads(self.path.read_text("utf-8"))[name])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            return parse_address(self._entries()[name])
+        except ConfigurationError as error:
+            raise ConnectionRefusedError(f"{error}: where {name} is, is not known") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ConnectionRefusedError(
                 f"{self.path}: does not say where {name} is ({type(error).__name__})"
             ) from None
@@ -39,14 +42,22 @@ class AddressBook:
         """Write down where a service listens.
 
         Raises:
-            ConfigurationError: the book cannot be written.
+            ConfigurationError: the book cannot be written, or what is there is none.
         """
         with _files.locked(self.path.parent):
-            try:
-                entries = json.loads(self.path.read_text("utf-8"))
-            except (OSError, ValueError):
-                entries = {}
+            entries = self._entries() if self.path.exists() else {}
             _files.replace(self.path, (json.dumps({**entries, name: address}, indent=2) + "\n").encode())
+
+    def _entries(self) -> dict[str, Any]:
+        """Read the book; an empty file is one without entries. Raises ConfigurationError."""
+        data = _files.read(self.path)
+        try:
+            entries = json.loads(data or b"{}")
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{self.path}: is no address book ({type(error).__name__})") from None
+        if not isinstance(entries, dict):
+            raise ConfigurationError(f"{self.path}: is no address book (no JSON object)")
+        return entries
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ import base64
 import getpass
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alts_schema.issuance_pb2 import POLICY, RevokeRequest, RotateRequest, ScheduleRequest, StopRequest
 
 from ..._errors import AltsError, ConfigurationError
-from ...policy import Kind, Publisher, compile_policy, read_document
+from ...policy import Kind, PolicyDocument, PolicyDocumentError, Publisher, compile_policy, read_document
 from ...realm import _files
 from .._beliefs import Anchors, Beliefs, copy_trust
 from .._book import AddressBook
@@ -98,8 +99,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         elif name == "stop":
             entry.add_argument("workload")
         elif name == "revoke":
-            entry.add_argument("ids", nargs="+", metavar="ID", help="16 hexadecimal digits")
+            entry.add_argument("ids", nargs="+", type=_number, metavar="ID", help="16 hexadecimal digits")
             entry.add_argument("--reason", default="")
+
+
+def _number(text: str) -> int:
+    """Check a revocation ID."""
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 16 hexadecimal digits")
+    return int(text, 16)
 
 
 def _add_caller(parser: argparse.ArgumentParser, text: str) -> None:
@@ -118,12 +126,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _found(args: argparse.Namespace) -> None:
-    policy = _files.read(args.policy).decode("utf-8", "replace") if args.policy else ""
+    policy = _policy(args.policy)[0] if args.policy else ""
     anchors = found(args.directory, args.realm, SYSTEM, deployment=args.deployment, policy=policy)
     print(f"{args.directory}: realm {anchors.realm}; verification key {anchors.verification_key.hex()}")
 
 
+def _policy(path: Path) -> tuple[str, PolicyDocument]:
+    """Read a policy document. Raises ConfigurationError, which names the file."""
+    try:
+        text = _files.read(path).decode("utf-8")
+        return text, read_document(text)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+    except PolicyDocumentError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
 def _install(args: argparse.Namespace) -> None:
+    Anchors.load(args.trust)  # anything else that is copied is found out too late
     copy_trust(args.trust, args.state / "trust")
 
 
@@ -135,11 +155,26 @@ def _ca(state: Path) -> CaCore:
 def _existing(state: Path) -> Path:
     path = state / "service.sqlite"
     _files.check_directory(state)
+    if not path.is_file():
+        raise ConfigurationError(f"{state}: is no state directory of a service, it has no {path.name}")
     return path
 
 
+def _secrets(args: argparse.Namespace, *prompts: str) -> list[str]:
+    """What a person types without it being seen, or a line of stdin for each. Raises ConfigurationError at its end."""
+    try:
+        lines = [sys.stdin.readline() if args.password_stdin else getpass.getpass(prompt) + "\n" for prompt in prompts]
+    except EOFError:
+        lines = [""]
+    except UnicodeDecodeError:
+        raise ConfigurationError("what was given is not UTF-8 text") from None
+    if not all(line.rstrip("\n") for line in lines):
+        raise ConfigurationError(f"nothing was given for: {', '.join(prompt.rstrip(': ') for prompt in prompts)}")
+    return [line.rstrip("\n") for line in lines]
+
+
 def _add_user(args: argparse.Namespace) -> None:
-    password = sys.stdin.readline().rstrip("\n") if args.password_stdin else getpass.getpass("new password: ")
+    (password,) = _secrets(args, "new password: ")
     core = _ca(args.state)
     try:
         secret = core.add_user(args.name, args.identity, password)
@@ -158,7 +193,7 @@ def _token(args: argparse.Namespace) -> None:
 
 def _publish_policy(args: argparse.Namespace) -> None:
     key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.signer / "policy.key"))
-    document = read_document(_files.read(args.document).decode("utf-8", "replace"))
+    _, document = _policy(args.document)
     publisher = Publisher(Kind.POLICY, args.signer / "policy", clock=SYSTEM.clock)
     header = publisher.publish(
         lambda sequence, now: compile_policy(document, key=key, sequence=sequence, issued_at=now)
@@ -204,10 +239,7 @@ def _call(action: _Action) -> Callable[[argparse.Namespace], int]:
 
 
 async def _login(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
-    if args.password_stdin:
-        password, code = (sys.stdin.readline().rstrip("\n") for _ in range(2))
-    else:
-        password, code = getpass.getpass("password: "), getpass.getpass("code: ")
+    password, code = _secrets(args, "password: ", "code: ")
     name = Anchors.load(args.machine / "trust").services["ca"]
     credential = await login(
         remote("InternalCa", "ca"),
@@ -238,9 +270,8 @@ async def _rotate(args: argparse.Namespace, remote: Callable[[str, str], Remote]
 
 async def _revoke(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
     try:
-        numbers = [int(text, 16) for text in args.ids]
-        request = RevokeRequest(revocation_ids=numbers, reason=args.reason)
-    except ValueError:
-        raise ConfigurationError("a revocation ID is 16 hexadecimal digits") from None
+        request = RevokeRequest(revocation_ids=args.ids, reason=args.reason)
+    except ValueError:  # an argument that is no text
+        raise ConfigurationError("the reason is not UTF-8 text") from None
     answer = await remote("RevocationService", "crl").call("Revoke", request)
     print(json.dumps({"sequence": answer.sequence}))

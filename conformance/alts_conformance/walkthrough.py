@@ -396,7 +396,8 @@ def run(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except (HarnessError, OSError, RequestRefused, PeerViolation) as error:
-        print(f"alts walkthrough: {error}", file=sys.stderr)
+        named = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else None
+        print(f"alts walkthrough: {named or error}", file=sys.stderr)
         return HARNESS
     wrong = [step for step in steps if not step.right]
     print(f"{len(steps) - len(wrong)} steps as they should be, {len(wrong)} wrong")

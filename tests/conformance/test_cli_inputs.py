@@ -123,3 +123,24 @@ def test_what_is_wrong_is_named(
     assert found == code
     assert not (inputs / "new").exists()
     assert not (inputs / "machine").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "issuance token founded/ca machines/a @",
+        "pki policy compile policy.toml --key key --output @",
+        "serve signing --state founded/signing --book @ --enter --listen 127.0.0.1:0",
+    ],
+)
+def test_output_never_takes_the_place_of_a_special_file(
+    inputs: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As root, a file renamed to the name of a device would be one no more."""
+    (inputs / "policy.toml").write_text('format = 1\ndeployment = "production"\n')
+    (inputs / "policy.toml").chmod(0o600)
+    assert alts("pki policy key key") == 0
+    assert alts(command.replace("@", "fifo")) == 3
+    assert "fifo: is not a regular file" in capsys.readouterr().err
+    assert (inputs / "fifo").is_fifo()
+    assert alts("issuance token founded/ca machines/a token") == 0, "where it may be written, it is"

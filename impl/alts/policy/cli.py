@@ -150,6 +150,7 @@ def _compile(args: argparse.Namespace) -> int:
     def make(sequence: int, time: int) -> bytes:
         return compile_policy(document, key=key, sequence=sequence, issued_at=time)
 
+    _files.refuse_special(args.output)  # its sequence number is read first, and a FIFO would hang there
     publisher = Publisher(Kind.POLICY, args.output, clock=lambda: float(issued_at))
     header = publisher.publish(make, sequence=args.sequence)
     print(

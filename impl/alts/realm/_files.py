@@ -134,9 +134,11 @@ def replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, durably, mode 0600: a scratch file, fsync, rename, fsync of the directory.
 
     Raises:
-        ConfigurationError: disk full, no permission and so on; the old content, if any, is still there.
+        ConfigurationError: disk full, no permission and so on; the old content, if any, is still there. Also if there
+            is a device or another special file: it would be replaced, and be no device any more.
     """
     with explained(path):
+        refuse_special(path)
         descriptor, scratch = tempfile.mkstemp(prefix=".new-", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -150,6 +152,14 @@ def replace(path: Path, data: bytes) -> None:
                 os.unlink(scratch)
             raise
         sync_directory(path.parent)
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a path where a device, a FIFO or a socket is. Raises ConfigurationError."""
+    with explained(path), contextlib.suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise ConfigurationError(f"{path}: is not a regular file")
 
 
 def sync_directory(path: Path) -> None:

@@ -155,8 +155,8 @@ def _ca(state: Path) -> CaCore:
 def _existing(state: Path) -> Path:
     path = state / "service.sqlite"
     _files.check_directory(state)
-    if not path.is_file():
-        raise ConfigurationError(f"{state}: is no state directory of a service, it has no {path.name}")
+    if not (state / "agent.sqlite").is_file():
+        raise ConfigurationError(f"{state}: is no state directory of a service, it has no agent.sqlite")
     return path
 
 

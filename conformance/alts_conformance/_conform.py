@@ -161,11 +161,13 @@ def conform(args: argparse.Namespace, terminal: Terminal) -> int:
         state.interrupted,
         state.fault,
     )
-    # What was found is said first: a full disk must not take it along.
-    terminal.summary(summary)
-    if args.json:
-        print(json.dumps(_report.as_document(summary)), flush=True)
-    _report.write_reports(summary, args.report)
+    # What was found is said first: a full disk must not take it along, nor a reader that has gone the reports.
+    try:
+        terminal.summary(summary)
+        if args.json:
+            print(json.dumps(_report.as_document(summary)), flush=True)
+    finally:
+        _report.write_reports(summary, args.report)
     terminal.line(f"reports: {args.report}/report.json, {args.report}/junit.xml, {args.report}/transcripts/")
     if state.interrupted:
         print("interrupted", file=sys.stderr)

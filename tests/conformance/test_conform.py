@@ -347,6 +347,26 @@ def test_a_full_disk_takes_no_result_along(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["junit.xml", "transcripts"]
 
 
+def test_output_that_cannot_be_written_takes_no_report_along(tmp_path: Path) -> None:
+    words = [
+        *planted(tmp_path, "planted::always_passes"),
+        "--known",
+        "none",
+        "--json",
+        "--report",
+        str(tmp_path / "out"),
+    ]
+    command = [sys.executable, "-m", "alts_conformance.cli", *words]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100, check=False
+        )
+    assert done.returncode == 3
+    assert "No space left on device" in done.stderr
+    assert verdicts(tmp_path) == ["pass"]
+
+
 def test_a_fault_of_the_harness_takes_no_result_along() -> None:
     runner = Runner(Options(peers=["fake"], seed=1), lambda result: None)
 

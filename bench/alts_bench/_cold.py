@@ -8,7 +8,6 @@ from __future__ import annotations
 from alts import _key_schedule, _messages, _tickets, _trust
 
 FORGOTTEN = (
-    _trust.parse_certificate,  # its certificate, decoded and checked but for signatures
     _key_schedule._static_key,  # its key as the library has it
     _key_schedule._identities,  # its identity, encoded
     _tickets._ends,  # who it is, out of a ticket
@@ -33,5 +32,6 @@ def forget_peers(policies: tuple[_trust.Policy, ...] = ()) -> None:
         function.cache_clear()
     _messages._OFFERS.clear()
     _messages._ANSWERS.clear()
+    _trust._PARSED.clear()  # its certificate, decoded and checked but for signatures
     for policy in policies:
         policy._answers.clear()

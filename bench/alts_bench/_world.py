@@ -154,14 +154,13 @@ class World:
             self._client,
             self._trust(Role.CLIENT, cache=cache),
             handshake_ciphers=ciphers,
-            target_identities=frozenset({SERVER}),
             resumption=Resumption(own_keys) if resume else None,
         )
         environment = self._environment
         mode = "client_ticket" if resume else "full"
 
         def one() -> str:
-            client = Connection(Role.CLIENT, client_configuration, environment)
+            client = Connection(Role.CLIENT, client_configuration.for_targets({SERVER}), environment)
             server = Connection(Role.SERVER, server_configuration, environment)
             client.start()
             server.receive_data(client.data_to_send())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -124,10 +124,10 @@ class Configuration:
     """The allowed handshake ciphers that need a key share."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "target_identities", name_set(self.target_identities))
+        object.__setattr__(self, "target_identities", identity_set(self.target_identities))
         for what in ("handshake_ciphers", "record_protocols", "application_protocols"):
-            _require(not isinstance(getattr(self, what), str), f"{what} is one name and no list of names")
-            object.__setattr__(self, what, tuple(getattr(self, what)))  # a list would compare unequal, and may change
+            names = _names(getattr(self, what), what)
+            object.__setattr__(self, what, names)  # a list would compare unequal, and may change
             try:
                 check_names(getattr(self, what), what)
             except PeerViolation as error:
@@ -138,14 +138,14 @@ class Configuration:
         _require(set(self.handshake_ciphers) <= own, "handshake cipher that the own certificate does not list")
         try:
             (major, minor), (most, last) = self.rpc_versions
-            legal = all(0 <= part < 2**32 for part in (major, minor, most, last))
+            legal = all(type(part) is int and 0 <= part < 2**32 for part in (major, minor, most, last))
         except (TypeError, ValueError):
             raise ConfigurationError("configuration: RPC versions are no two pairs of numbers") from None
         low, high = (major, minor), (most, last)
         object.__setattr__(self, "rpc_versions", (low, high))
         _require(legal and low <= high, "RPC version range")
-        _require(MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE, "max_frame_size")
-        _require(all(map(IDENTITY.fullmatch, self.target_identities)), "target identity")
+        sized = type(self.max_frame_size) is int and MIN_FRAME_SIZE <= self.max_frame_size <= MAX_FRAME_SIZE
+        _require(sized, "max_frame_size")
         before = ClientInit(
             certificate=self.credential.certificate,
             handshake_ciphers=self.handshake_ciphers,
@@ -161,15 +161,45 @@ class Configuration:
         needy = tuple(cipher for cipher in self.handshake_ciphers if SHARE_SIZES[cipher][0])
         object.__setattr__(self, "share_ciphers", needy)
 
+    def for_targets(self, identities: Iterable[str]) -> Configuration:
+        """Return this configuration with other target identities: `dataclasses.replace`, without checking all anew.
 
-def name_set(names: Iterable[str]) -> frozenset[str]:
-    """Return target identities as a set; a lone string, whose characters would be taken for names, is refused.
+        Raises:
+            ConfigurationError: one is no identity.
+        """
+        targets = identity_set(identities)
+        if targets == self.target_identities:
+            return self
+        made = object.__new__(Configuration)
+        for name in _FIELDS:
+            object.__setattr__(made, name, getattr(self, name))
+        object.__setattr__(made, "target_identities", targets)
+        return made
+
+
+_FIELDS = tuple(part.name for part in fields(Configuration))
+
+
+def _names(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return a list of names; a lone string, whose characters would be taken for names, is refused."""
+    _require(not isinstance(names, str | bytes), f"{what} is one name and no list of names")
+    try:
+        listed = tuple(names)
+    except TypeError:
+        raise ConfigurationError(f"configuration: {what} is no list of names") from None
+    _require(all(isinstance(name, str) for name in listed), f"{what} is no list of names")
+    return listed
+
+
+def identity_set(names: Iterable[str]) -> frozenset[str]:
+    """Return target identities as a set.
 
     Raises:
-        ConfigurationError: it is one name and no list.
+        ConfigurationError: they are no list of identities.
     """
-    _require(not isinstance(names, str), "target identities are one name and no list of names")
-    return frozenset(names)
+    identities = _names(names, "target_identities")
+    _require(all(map(IDENTITY.fullmatch, identities)), "target identity")
+    return frozenset(identities)
 
 
 def _require(condition: bool, what: str) -> None:

@@ -45,7 +45,7 @@ from ._messages import (
 )
 from ._resumption import Resumer
 from ._table import STATES, TABLE, Input, Role, State
-from ._trust import verify_certificate
+from ._trust import remember_certificate, verify_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from ._events import Mode
     from ._key_schedule import Mac
     from ._tickets import HeldTicket, Line, Session
-    from ._trust import Peer
+    from ._trust import Certificate, Peer
 
 ENCRYPTING_RECORD_PROTOCOLS = frozenset(RECORD_PROTOCOLS)
 """Those that may be used between different boundaries (SPEC 6.2, REC-7)."""
@@ -113,6 +113,7 @@ class Handshake:
     _negotiated: Negotiated | None = None
     _line: Line | None = None  # of the session that a ticket would resume
     _peer_certificate = b""
+    _certificate: Certificate | None = None  # of the peer, parsed
     _transcript_hash = b""
     _heard: tuple[bytes, Offer, Ticket | None] | tuple[bytes, Answer] | None = None
     """The peer's Init message and what it says; its syntax is remembered once the peer is authenticated."""
@@ -235,6 +236,7 @@ class Handshake:
         attached: HeldTicket | None = None
         if self._resumer is not None:
             mode, session, attached = self._resumer.at_server(offer, ticket, cipher, now)
+            self._certificate = self._resumer.presented
         peer, static = self._meet(session, offer.certificate, Role.CLIENT, cipher, now)
         allowed = [name for name in own.record_protocols if self._is_allowed(name, peer)]
         record = choose(offer.record_protocols, allowed, ErrorCode.NO_COMMON_RECORD_PROTOCOL)
@@ -318,15 +320,18 @@ class Handshake:
             raise PeerViolation(ErrorCode.BAD_TICKET_AUTHENTICATOR, "ticket authenticator is wrong")
         if ticket is not None and resumer is not None:
             resumer.check(ticket)
+        now = self._now() if client or ticket is not None else 0  # a clock that fails does so before anything is sent
         if client:
-            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(self._now()))
+            self._outgoing += encode_frame(Input.CLIENT_FINISHED, self._finished(now))
         if ticket is not None and resumer is not None:
-            resumer.keep(ticket, line, secrets.resumption, self._now())
+            resumer.keep(ticket, line, secrets.resumption, now)
         own = self._configuration.credential
         if len(heard) == 3:
             remember_client_init(*heard)
         else:
             remember_server_init(*heard)
+        if self._certificate is not None:
+            remember_certificate(self._certificate)
         evidence = Evidence(self._transcript_hash, self._peer_certificate, own.digest)
         self.result = HandshakeResult(self.role, line[0], own.identity, negotiated, evidence, secrets.record)
         self._drop()
@@ -356,11 +361,12 @@ class Handshake:
             self._line = session.peer, session.own, cipher, now, session.full_handshake
             return session.peer, b""
         own = self._configuration
-        certificate = verify_certificate(raw, own.trust, now, role=role, targets=own.target_identities)
+        parsed_or_raw = self._certificate or raw
+        certificate = verify_certificate(parsed_or_raw, own.trust, now, role=role, targets=own.target_identities)
         if cipher not in certificate.handshake_ciphers:
             raise PeerViolation(ErrorCode.ILLEGAL_PARAMETER, f"{cipher} is not in the peer's certificate")
         peer = certificate.owner
-        self._peer_certificate = raw
+        self._certificate, self._peer_certificate = certificate, raw
         self._line = peer, own.credential.peer, cipher, now, now
         return peer, certificate.static_key
 
@@ -394,7 +400,7 @@ class Handshake:
 
     def _drop(self) -> None:
         """Forget every secret but those in `result` (SPEC 7.7)."""
-        self._secrets = self._mac = self._line = self._resumer = self._heard = None
+        self._secrets = self._mac = self._line = self._resumer = self._heard = self._certificate = None
         self._shares = _NONE
         self._client_init = b""
         if self.state in _LAST:

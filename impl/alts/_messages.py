@@ -17,7 +17,7 @@ from alts_schema import handshake_pb2 as handshake
 
 from ._contents import Answer, Offer, Presented, RpcVersions, Ticket
 from ._errors import ErrorCode, PeerViolation
-from ._names import MAX_LIST, NAME
+from ._names import MAX_LIST, MAX_NAME, NAME
 from ._table import Input
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def _illegal(condition: bool, detail: str) -> None:
 
 def check_names(names: Sequence[str], what: str, code: ErrorCode = ErrorCode.ILLEGAL_PARAMETER) -> None:
     """Check a list of names (SPEC 5.2): 1 to 16 entries, 1 to 64 visible ASCII characters each, none twice."""
-    if not 1 <= len(names) <= MAX_LIST or not _are_names(tuple(names)):
+    short = 1 <= len(names) <= MAX_LIST and max(map(len, names)) <= MAX_NAME  # so that little is kept of a stranger's
+    if not short or not _are_names(tuple(names)):
         raise PeerViolation(code, f"{what} is not a list of 1 to {MAX_LIST} distinct names")
 
 
@@ -193,7 +194,8 @@ def _ticket_at(data: bytes, at: int, *, issued: bool) -> Ticket | None:
     return Ticket(resumption_id, epoch, ticket, lifetime) if legal else None
 
 
-def _remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> None:
+def remember(memory: dict[bytes, _T], fields: bytes, meaning: _T) -> None:
+    """Keep what `fields` mean in a bounded memory; only for what an authenticated peer sent (SPEC 11.1)."""
     if len(memory) >= _MOST_REMEMBERED and fields not in memory:
         memory.clear()
     memory[fields] = meaning
@@ -236,7 +238,7 @@ def remember_client_init(data: bytes, offer: Offer, ticket: Ticket | None) -> No
     """Keep what `decode_client_init` made of `data`, once its sender is authenticated (SPEC 11.1)."""
     if not offer.key_shares and _OFFERS.get(offer.certificate, _NOTHING)[1] is not offer:
         end = -len(encode_bytes(12, _presented(*ticket[:3]))) if ticket else None
-        _remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
+        remember(_OFFERS, offer.certificate, (data[_AFTER_NONCE:end], offer))
 
 
 def _offer(message: handshake.ClientInit) -> Offer:
@@ -280,7 +282,7 @@ def decode_server_init(data: bytes) -> Answer:
 def remember_server_init(data: bytes, answer: Answer) -> None:
     """Keep what `decode_server_init` made of `data`, once its sender is authenticated (SPEC 11.1)."""
     if not answer.key_share and answer.ticket is None:
-        _remember(_ANSWERS, data[_AFTER_NONCE:], answer)
+        remember(_ANSWERS, data[_AFTER_NONCE:], answer)
 
 
 def _answer(data: bytes) -> Answer:

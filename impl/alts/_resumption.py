@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ._contents import Answer, Offer, Presented
     from ._events import Mode
     from ._tickets import Line
-    from ._trust import Trust
+    from ._trust import Certificate, Trust
 
 TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
 """Seconds: a ticket lives at most 24 h, a chain of sessions without a full handshake at most 48 h (SPEC 12.5)."""
@@ -117,6 +117,8 @@ class Resumer:
     _peer_resumption_id = b""
     _named = False  # whether ClientInit named the own IDR
     offered: HeldTicket | None = None
+    presented: Certificate | None = None
+    """Server: what ClientInit has, parsed and not verified."""
 
     def __init__(self, role: Role, configuration: Configuration, resumption: Resumption) -> None:
         self._role, self._peer_role = role, _OTHER[role]
@@ -156,7 +158,8 @@ class Resumer:
         self._peer_resumption_id = offer.resumption_id
         if cipher == X25519_KCI_SHA256:
             return "full", None, None
-        owner = parse_certificate(offer.certificate).owner
+        self.presented = parse_certificate(offer.certificate)
+        owner = self.presented.owner
         claimed = owner.identity, owner.category
         if ticket is not None:
             session = self._accept(ticket, cipher, claimed, now)

@@ -202,11 +202,12 @@ def seal_ticket(
 def _ends(fields: bytes) -> tuple[Peer, Peer, str] | None:
     """Return holder, maker and handshake cipher of the ticket in whose contents `fields` are what never changes.
 
-    None: there is more in them, or something that this version does not know.
+    None: there is more in them, another encoding, or something that this version does not know.
     """
     contents = TicketContents.FromString(fields)
     more = contents.version or contents.secret or contents.created or contents.full_handshake
-    if more or contents.handshake_cipher not in HANDSHAKE_CIPHERS:
+    canonical = not more and contents.SerializeToString(deterministic=True) == fields
+    if not canonical or contents.handshake_cipher not in HANDSHAKE_CIPHERS:
         return None
     return _peer(contents.holder), _peer(contents.maker), contents.handshake_cipher
 
@@ -217,6 +218,8 @@ def _as_written(raw: bytes) -> Session | None:
         return None
     begin, end = len(_BEFORE_SECRET) + SECRET_SIZE, len(raw) - _TIMES_SIZE
     one, two = raw[end + 1 : end + 6], raw[end + 7 :]
+    if not (0 < one[4] < 128 and 0 < two[4] < 128):  # else a time has another size
+        return None
     created = one[0] & 127 | (one[1] & 127) << 7 | (one[2] & 127) << 14 | (one[3] & 127) << 21 | one[4] << 28
     full_handshake = two[0] & 127 | (two[1] & 127) << 7 | (two[2] & 127) << 14 | (two[3] & 127) << 21 | two[4] << 28
     ends = _ends(raw[begin:end]) if raw.endswith(_times(created, full_handshake)) else None

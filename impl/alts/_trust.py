@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import functools
 import hashlib
 import threading
 from collections import OrderedDict
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from alts_schema import certificate_pb2 as certificate
 
 from ._errors import ConfigurationError, ErrorCode, PeerViolation
-from ._messages import DIGEST_SIZE, MAX_CERTIFICATE_SIZE, VERSION, check_names, decode_credential
+from ._messages import DIGEST_SIZE, MAX_CERTIFICATE_SIZE, VERSION, check_names, decode_credential, remember
 from ._names import BOUNDARY, IDENTITY, MAX_LIST, PATTERN
 from ._table import Role
 
@@ -268,7 +267,10 @@ def _check_relation(body: certificate.HandshakeCertificateBody, master: certific
     _refuse(starts_early or ends_late, "validity is not inside the master's")
 
 
-@functools.lru_cache(maxsize=1024)  # pure; a certificate is the same from one handshake to the next
+_PARSED: dict[bytes, Certificate] = {}
+"""By encoding: certificates of peers whose Finished was right; they are the same from one handshake to the next."""
+
+
 def parse_certificate(raw: bytes) -> Certificate:
     """Decode a handshake certificate and check everything that needs no key, clock or configuration.
 
@@ -278,6 +280,16 @@ def parse_certificate(raw: bytes) -> Certificate:
     Raises:
         PeerViolation: BAD_CERTIFICATE (SPEC 4.9, step 1).
     """
+    return _PARSED.get(raw) or _new_certificate(raw)
+
+
+def remember_certificate(certificate: Certificate) -> None:
+    """Keep what `parse_certificate` made, once its sender is authenticated (SPEC 11.1)."""
+    if certificate.raw not in _PARSED:
+        remember(_PARSED, certificate.raw, certificate)
+
+
+def _new_certificate(raw: bytes) -> Certificate:
     _refuse(len(raw) > MAX_CERTIFICATE_SIZE, f"certificate of {len(raw)} bytes")
     signed = decode_credential(certificate.HandshakeCertificate, raw)
     body = decode_credential(certificate.HandshakeCertificateBody, signed.body)
@@ -316,11 +328,13 @@ def _verify_signature(key: bytes, signature: bytes, message: bytes, what: str) -
         raise PeerViolation(ErrorCode.BAD_SIGNATURE, f"signature of the {what} certificate") from None
 
 
-def verify_certificate(raw: bytes, trust: Trust, now: int, *, role: Role, targets: frozenset[str]) -> Certificate:
+def verify_certificate(
+    raw: bytes | Certificate, trust: Trust, now: int, *, role: Role, targets: frozenset[str]
+) -> Certificate:
     """Verify a peer's handshake certificate in the order of SPEC 4.9 (TRUST-1, CRED-4, POLICY-2, REVOKE-6).
 
     Args:
-        raw: the certificate as received.
+        raw: the certificate as received, or parsed.
         trust: what this endpoint believes.
         now: seconds since the epoch.
         role: the role of the certificate's owner; a human is no server.
@@ -329,7 +343,7 @@ def verify_certificate(raw: bytes, trust: Trust, now: int, *, role: Role, target
     Raises:
         PeerViolation: with the code of the first step that fails.
     """
-    cert = parse_certificate(raw)
+    cert = raw if isinstance(raw, Certificate) else parse_certificate(raw)
     owner = cert.owner
     key = trust.verification_keys.get(owner.verification_key_id)
     if key is None:

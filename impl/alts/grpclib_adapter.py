@@ -15,7 +15,7 @@ import grpclib.client
 import grpclib.server
 
 from . import aio
-from ._config import name_set
+from ._config import identity_set
 from ._errors import UsageError
 from ._events import Evidence, Negotiated
 from ._trust import Peer
@@ -75,7 +75,7 @@ class Channel(grpclib.client.Channel):
         self._alts_configuration = configuration
         self._alts_environment = environment
         self._alts_handshake_timeout = handshake_timeout
-        self._alts_targets = None if target_identities is None else name_set(target_identities)
+        self._alts_targets = None if target_identities is None else identity_set(target_identities)
         self._alts_transport: aio.AltsTransport | None = None
 
     async def _create_connection(self) -> H2Protocol:

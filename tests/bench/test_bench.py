@@ -73,7 +73,7 @@ def test_no_memory_of_a_peer_survives_forgetting(tmp_path: Path) -> None:
         loop()
     grown = {name for name, size in _memories().items() if size > before[name]}
     kept = {f"{function.__module__}.{function.__name__}" for function in _cold.KEPT}
-    assert {"alts._messages._OFFERS", "alts._trust.parse_certificate", "alts._key_schedule._static_key"} <= grown
+    assert {"alts._messages._OFFERS", "alts._trust._PARSED", "alts._key_schedule._static_key"} <= grown
     _cold.forget_peers()
     assert {name for name, size in _memories().items() if size > before[name]} <= kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -55,6 +56,48 @@ def test_a_configuration_does_not_change_with_the_callers_lists() -> None:
 def test_one_name_is_no_list_of_names(what: str) -> None:
     with pytest.raises(ConfigurationError):
         made({what: "prod"})
+
+
+@pytest.mark.req("HS-3", "TRUST-2")
+@pytest.mark.parametrize("wrong", [b"ab", None, 7, [1], [["x"]], [b"prod/x"]])
+@pytest.mark.parametrize(
+    "what", ["handshake_ciphers", "record_protocols", "application_protocols", "target_identities"]
+)
+def test_a_list_of_anything_else_is_no_list_of_names(what: str, wrong: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        made({what: wrong})
+
+
+@pytest.mark.req("HS-3", "REC-3")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rpc_versions": None},
+        {"rpc_versions": ((2, 1.5), (2, 2))},
+        {"rpc_versions": ((2, True), (2, 2))},
+        {"rpc_versions": ((2, 1), (2, 1), (2, 1))},
+        {"rpc_versions": ("21", "22")},
+        {"max_frame_size": 16384.0},
+        {"max_frame_size": "16384"},
+        {"max_frame_size": True},
+    ],
+)
+def test_numbers_are_whole_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        made(wrong)
+
+
+@pytest.mark.req("TRUST-2")
+def test_other_targets_change_nothing_else() -> None:
+    configuration = made({"target_identities": ["prod/backend"]})
+    assert configuration.for_targets({"prod/backend"}) is configuration
+    other = configuration.for_targets(["prod/other"])
+    assert other == dataclasses.replace(configuration, target_identities=frozenset({"prod/other"}))
+    assert (other.client_init, other.share_ciphers) == (configuration.client_init, configuration.share_ciphers)
+    assert configuration.target_identities == frozenset({"prod/backend"})
+    for wrong in ("prod/other", ["prod/*"], [1], None):
+        with pytest.raises(ConfigurationError):
+            configuration.for_targets(wrong)  # type: ignore[arg-type]  # what callers without types give
 
 
 @pytest.mark.req("TRUST-2")

@@ -103,6 +103,38 @@ def resumption(configuration: Configuration) -> Resumption:
     return configuration.resumption
 
 
+@pytest.mark.req("HS-9", "RES-6")
+@pytest.mark.parametrize("broken_call", range(1, 6))
+def test_a_clock_that_fails_sends_nothing_but_an_alert(broken_call: int) -> None:
+    """In no handshake does one end complete because of a message that the other sent while it failed by itself."""
+    world, calls = World(), 0
+
+    def clock() -> int:
+        nonlocal calls
+        calls += 1
+        if calls == broken_call:
+            raise OSError("the clock is gone")
+        return world.now
+
+    one = Connection(Role.CLIENT, world.client, Environment(clock, world.random.randbytes))
+    two = Connection(Role.SERVER, world.server, world.environment)
+    failed = False
+    try:
+        one.start()
+        two.receive_data(one.data_to_send())
+        one.receive_data(two.data_to_send())
+    except OSError:
+        failed = True
+    sent = one.data_to_send()
+    events = two.receive_data(sent)
+    if failed:
+        assert sent == b"" or sent[4:8] == bytes([31, 0, 0, 0])
+        assert not any(isinstance(event, HandshakeCompleted) for event in events)
+    else:
+        assert calls < broken_call
+        assert isinstance(events[0], HandshakeCompleted)
+
+
 @pytest.mark.req("HS-10", "TRADE-2", "TRUST-7")
 @pytest.mark.parametrize("cipher", HANDSHAKE_CIPHERS)
 def test_every_cipher_agrees_on_keys(cipher: str) -> None:

@@ -325,7 +325,7 @@ def test_memories_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "_MOST_REMEMBERED", 3)
     memory: dict[bytes, int] = {}
     for number in range(10):
-        wire._remember(memory, bytes([number]), number)
+        wire.remember(memory, bytes([number]), number)
         assert len(memory) <= 3
         assert memory[bytes([number])] == number
 
@@ -403,3 +403,19 @@ def test_contents_of_a_ticket_mean_what_the_library_reads(data: st.DataObject) -
 
     quickly, slowly = read(tickets._as_written), read(tickets._as_parsed)
     assert quickly in (slowly, None) or (quickly == "refused" and slowly in ("refused", None))
+
+
+@pytest.mark.req("RES-2", "CRED-3")
+@pytest.mark.parametrize("extra", [b"\x08\x00", b"\x12\x00", b"\x08\x01", b"\x30\x00"])
+def test_a_field_once_more_among_the_ends_is_left_to_the_library(extra: bytes) -> None:
+    peer = party(1, CLIENT)
+    session = Session(bytes(32), peer, party(3, SERVER), wire.X25519_STATIC_SHA256, NOW, NOW)
+    keys = ResumptionKeys(bytes(16), {1: bytes(32)})
+    _, ticket = tickets.seal_ticket(keys, Role.SERVER, session, lambda size: bytes(range(size)))
+    key = HKDF(SHA256(), 32, ticket[:32], b"openalts v1 ticket key").derive(keys.keys[1])
+    raw = AESGCM(key).decrypt(bytes(12), ticket[32:], tickets._associated_data(Role.SERVER, SERVER, bytes(16), 1))
+    assert tickets._as_written(raw) == session
+    changed = raw[:-12] + extra + raw[-12:]
+    assert tickets._as_written(changed) is None
+    no_times = raw[:-12] + b"\xff" + bytes(5) + b"\xff" + bytes(5)
+    assert tickets._as_written(no_times) is None

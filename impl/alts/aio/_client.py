@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._config import Environment, name_set
+from .._config import Environment, identity_set
 from .._errors import ErrorCode, PeerViolation, UsageError
 from .._table import Role
 from ._link import ConfigurationSource, Link, current, logger
@@ -106,12 +106,12 @@ async def create_connection(
         Exception: whatever a hook, the configuration's provider, the protocol factory or connection_made raises.
     """
     check_options(options, handshake_timeout)
-    targets = None if target_identities is None else name_set(target_identities)
+    targets = None if target_identities is None else identity_set(target_identities)
 
     async def attempt(*, resume: bool) -> tuple[AltsTransport, asyncio.BaseProtocol]:
         chosen = current(configuration)
         if targets is not None:
-            chosen = replace(chosen, target_identities=targets)
+            chosen = chosen.for_targets(targets)
         if not resume:
             chosen = replace(chosen, resumption=None)
         link = partial(Link, Role.CLIENT, protocol_factory, chosen, environment, handshake_timeout)

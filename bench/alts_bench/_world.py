@@ -156,11 +156,11 @@ class World:
             handshake_ciphers=ciphers,
             resumption=Resumption(own_keys) if resume else None,
         )
-        environment = self._environment
+        environment, targets = self._environment, frozenset({SERVER})
         mode = "client_ticket" if resume else "full"
 
         def one() -> str:
-            client = Connection(Role.CLIENT, client_configuration.for_targets({SERVER}), environment)
+            client = Connection(Role.CLIENT, client_configuration.for_targets(targets), environment)
             server = Connection(Role.SERVER, server_configuration, environment)
             client.start()
             server.receive_data(client.data_to_send())

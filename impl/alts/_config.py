@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -36,6 +36,7 @@ RpcVersion = tuple[int, int]
 """(major, minor)."""
 
 GRPC_RPC_VERSION: RpcVersion = (2, 1)
+_MOST_TARGETS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,9 @@ class Configuration:
     """What every ClientInit of this endpoint has before and after its key shares, encoded."""
     share_ciphers: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """The allowed handshake ciphers that need a key share."""
+    _for_targets: dict[frozenset[str], Configuration] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # a client dials the same few services
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "target_identities", identity_set(self.target_identities))
@@ -162,22 +166,22 @@ class Configuration:
         object.__setattr__(self, "share_ciphers", needy)
 
     def for_targets(self, identities: Iterable[str]) -> Configuration:
-        """Return this configuration with other target identities: `dataclasses.replace`, without checking all anew.
+        """Return this configuration with other target identities; the same one for the same frozen set.
 
         Raises:
             ConfigurationError: one is no identity.
         """
+        known = self._for_targets.get(identities) if isinstance(identities, frozenset) else None
+        if known is not None:
+            return known
         targets = identity_set(identities)
         if targets == self.target_identities:
             return self
-        made = object.__new__(Configuration)
-        for name in _FIELDS:
-            object.__setattr__(made, name, getattr(self, name))
-        object.__setattr__(made, "target_identities", targets)
+        made = self._for_targets.get(targets) or replace(self, target_identities=targets)
+        if len(self._for_targets) >= _MOST_TARGETS:
+            self._for_targets.clear()
+        self._for_targets[targets] = made
         return made
-
-
-_FIELDS = tuple(part.name for part in fields(Configuration))
 
 
 def _names(names: Iterable[str], what: str) -> tuple[str, ...]:

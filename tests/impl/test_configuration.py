@@ -92,6 +92,10 @@ def test_other_targets_change_nothing_else() -> None:
     configuration = made({"target_identities": ["prod/backend"]})
     assert configuration.for_targets({"prod/backend"}) is configuration
     other = configuration.for_targets(["prod/other"])
+    assert configuration.for_targets(frozenset({"prod/other"})) is other
+    for number in range(1000):  # bounded
+        assert configuration.for_targets([f"prod/{number}"]).target_identities == {f"prod/{number}"}
+    assert len(configuration._for_targets) <= 256
     assert other == dataclasses.replace(configuration, target_identities=frozenset({"prod/other"}))
     assert (other.client_init, other.share_ciphers) == (configuration.client_init, configuration.share_ciphers)
     assert configuration.target_identities == frozenset({"prod/backend"})

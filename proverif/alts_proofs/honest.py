@@ -10,6 +10,7 @@ which picks configurations; with each of its answers a copy begins a new connect
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -96,8 +97,10 @@ class _Scheduler:
         self.threads = [_Thread(model.process, {}, root)]
         self.inside: list[tuple[App, App]] = []
         """Channel and message of what waits on channels that nobody outside has."""
-        self.answered: set[tuple[int, Path]] = set()
+        self.answered: Counter[tuple[int, Path]] = Counter()
         self.rows: list[App] = []
+        self.taken: set[tuple[int, Path, App]] = set()
+        """Which rows the copies of one process have taken: each takes another."""
         self.steps = 0
         self.quiet = False
         """Whether all that was to do without late answers is done."""
@@ -289,9 +292,10 @@ class _Scheduler:
         estate = self.plan.estate(thread.copy.estate)
         labels = _labels(node.pattern)
         key = (id(node), path if len(path) == 1 else path[:-1])
-        if estate is None or key in self.answered or estate.silent & set(labels):
+        late = node.place.file in self.plan.late
+        if estate is None or self.answered[key] >= (self.plan.times if late else 1) or estate.silent & set(labels):
             return _Step.WAITS
-        if node.place.file in self.plan.late and not self.quiet:
+        if late and not self.quiet:
             return _Step.WAITS
         strange = [label for label in labels if label not in estate.values]
         if strange:
@@ -308,7 +312,7 @@ class _Scheduler:
             inner = self.machine.match(node.pattern, message, thread.env, thread.copy.sessions)
         if inner is None:
             raise PlanError(f"the environment has no message for {node.place}")
-        self.answered.add(key)
+        self.answered[key] += 1
         thread.copy.connection += 1
         thread.copy.link = _Link((path, thread.copy.connection))
         self._scopes(thread.copy).append({})
@@ -334,15 +338,17 @@ class _Scheduler:
         return None
 
     def _get(self, thread: _Thread, node: core.Get) -> _Step:
-        """The first row that matches. Waits for one as long as there is nothing to do without."""
+        """The first row that matches and was not taken here before; waits as long as there is nothing to do without."""
+        around = thread.copy.path[:-1]
         for row in self.rows:
-            if row.sym is not node.table:
+            if row.sym is not node.table or (id(node), around, row) in self.taken:
                 continue
             inner: Env | None = thread.env
             for part, arg in zip(node.parts, row.args, strict=True):
                 assert isinstance(arg, App)
                 inner = None if inner is None else self.machine.match(part, arg, inner, thread.copy.sessions)
             if inner is not None and self.machine.evaluate(node.condition, inner, thread.copy.sessions) is TRUE:
+                self.taken.add((id(node), around, row))
                 return self._go(thread, node.body, inner)
         return _Step.WAITS if node.other is core.NIL else self._go(thread, node.other)
 

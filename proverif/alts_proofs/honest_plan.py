@@ -35,11 +35,13 @@ class Estate:
 class Plan:
     """The environment: estates, by number from 1. Each process in each of them is answered once.
 
-    Questions that are asked in a file of `late` are answered when there is nothing else to do any more.
+    Questions that are asked in a file of `late` are answered when there is nothing else to do any more, and `times`
+    times.
     """
 
     estates: tuple[Estate, ...]
     late: frozenset[str] = frozenset()
+    times: int = 1
 
     def estate(self, number: int) -> Estate | None:
         """The estate, or None for one more than there are."""

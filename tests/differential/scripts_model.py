@@ -59,8 +59,11 @@ class ModelEnd:
 class ModelWorld:
     """Two parties, as a script's first handshake has them, and their stores of tickets."""
 
-    def __init__(self, words: Dictionary, run: HonestRun, client: Place, server: Place) -> None:
-        self._words, self._run = words, run
+    def __init__(
+        self, words: Dictionary, run: HonestRun, client: Place, server: Place, holder: Role | None = None
+    ) -> None:
+        """`holder`: who keeps its tickets for all its replicas."""
+        self._words, self._run, self._holder = words, run, holder
         self._algebra = SymbolicAlgebra()
         self._machine: Machine[Term] = Machine(self._algebra)
         self._places = places = (client, server)
@@ -85,8 +88,10 @@ class ModelWorld:
         records = self._words.list(self._run.value(*client, "protocols"))
         for number, place in enumerate((client, server)):
             if place[0] != self._places[number][0]:
-                # Another replica: it shares the resumption key, and nothing else.
-                self._stores[number] = replace(self._stores[number], cache=TicketCache(), used=UsedSecrets())
+                # Another replica: it shares the resumption key, and no more than that.
+                store = self._stores[number]
+                cache = store.cache if _ROLES[number] == self._holder else TicketCache()
+                self._stores[number] = replace(store, cache=cache, used=UsedSecrets())
         ends = [self._end(number, place, records) for number, place in enumerate((client, server))]
         claims: list[str] = []
 

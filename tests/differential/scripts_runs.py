@@ -9,7 +9,7 @@ from typing import Final
 
 from alts_model.ciphers import CIPHERS
 from alts_model.messages import present
-from alts_model.tables import TABLES
+from alts_model.tables import TABLES, Role
 from alts_model.terms import Term, show
 from alts_proofs import Script
 from alts_proofs.honest import Estate, HonestRun, Plan, Value, honest_run
@@ -28,16 +28,23 @@ UNHEARD: Final = {
     "brief/silence.pvl": ("last * data",),
     "brief/first_silence.pvl": ("full * data",),
     "brief/finish.pvl": ("full * ticket*",),
-    "brief/finish_server_ticket.pvl": ("full client ticket*",),
-    "brief/finish_client_ticket.pvl": ("full server ticket*",),
+    **dict.fromkeys(
+        ("brief/finish_server_ticket.pvl", "brief/finish_server_ticket_told.pvl"), ("full client ticket*",)
+    ),
+    **dict.fromkeys(
+        ("brief/finish_client_ticket.pvl", "brief/finish_client_ticket_told.pvl"), ("full server ticket*",)
+    ),
+    "brief/client_side_chain_finish.pvl": ("resumed client ticket*",),
+    "brief/server_side_chain_finish.pvl": ("resumed server ticket*",),
     "brief/finish_with_tickets.pvl": ("full * data",),
     "brief/resumed_finish.pvl": ("resumed * ticket*",),
     "brief/resumed_tickets_of_client.pvl": ("resumed * ticket*", "resumed * data"),
     "brief/resumed_tickets_of_server.pvl": ("resumed * ticket*", "resumed * data"),
 }
-"""What a script with some fragment does not send, or the model has no counterpart for: stage, role, part."""
+"""What a script with some fragment does not send, or the model has no counterpart for: stage, role, part.
 
-STAGES: Final = ("full", "resumed")
+Stages: ``full``, ``resumed``, and ``last`` for all resumed ones, or the full one where there are no others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,8 @@ class Family:
 
     `marks` are the fragments by which a script is of the family; `ciphers` are the constants of its handshake ciphers;
     `estates` says whether the environment configures the two ends, or a process of the script does; `handshakes` how
-    many handshakes an honest run has, the second being resumed; `unclaimed` are claims, with those of resumed
-    sessions under their own names, that the scripts have no event for.
+    many handshakes an honest run has, all but the first being resumed; `unclaimed` are claims, with those of resumed
+    sessions under their own names, that the scripts have no event for; `holder` keeps its tickets for all its replicas.
     """
 
     name: str
@@ -56,6 +63,7 @@ class Family:
     estates: bool = True
     handshakes: int = 1
     unclaimed: frozenset[str] = frozenset()
+    holder: Role | None = None
 
 
 _STATIC: Final = ("x25519StaticSha256",)
@@ -90,6 +98,16 @@ def _resumed(side: str, name: str, finish: str = "resumed_finish") -> Family:
     return Family(f"{name}, {side}, {finish}", marks, ciphers, handshakes=2, unclaimed=unclaimed)
 
 
+def _chain(side: str, name: str) -> Family:
+    """A full handshake and two sessions, each resumed with a ticket of the one before, each at another replica."""
+    file, ciphers = _CIPHERS[name]
+    ends = ("full_roles", f"{side}_chain", f"{side}_told", f"{side}_chain_finish", "realm")
+    marks = frozenset(f"brief/{one}.pvl" for one in (file, *ends))
+    unclaimed = frozenset({*CLAIMS, "ResumedClientStarts"})
+    holder: Role = "client" if side == "client_side" else "server"
+    return Family(f"{name}, {side}, chain", marks, ciphers, handshakes=3, unclaimed=unclaimed, holder=holder)
+
+
 _SIDES: Final = ("client_side", "server_side")
 _RESUMED: Final = ("resumed_finish", "resumed_tickets_of_client", "resumed_tickets_of_server")
 FAMILIES: Final = (
@@ -103,6 +121,7 @@ FAMILIES: Final = (
     *(_brief(name, finish) for finish in ("finish", "finish_with_tickets") for name in _CIPHERS),
     *(_brief(name, realm="machines_realm") for name in ("PFS", "KCI", "hybrid")),
     *(_resumed(side, name, finish) for side in _SIDES for name in ("static, brief", "PFS") for finish in _RESUMED),
+    *(_chain(side, name) for side in _SIDES for name in ("static, brief", "PFS")),
 )
 
 
@@ -113,33 +132,16 @@ def family(script: Script) -> Family | None:
 
 
 WITHOUT_RUN: Final = {
+    **dict.fromkeys(("lib/theft_realm.pvl", "brief/no_roles.pvl"), "nobody talks: thieves are alone there"),
     "brief/observed_realm.pvl": "it configures its ends over a private channel; the roles are those of brief/realm.pvl",
     **dict.fromkeys(
         ("brief/client_side_ideal.pvl", "brief/server_side_ideal.pvl"),
         "tickets over ideal secrets come from nowhere: there is no full handshake",
     ),
-    **dict.fromkeys(
-        ("brief/client_side_chain.pvl", "brief/server_side_chain.pvl"),
-        "every session makes a ticket, which a table keeps for the next: there is no one honest run to compare",
-    ),
 }
 """Fragments of scripts that have no honest run to compare, with the reason; their roles are compared elsewhere."""
 
-COPIES: Final = {
-    f"brief/{name}_told.pvl": f"brief/{name}.pvl"
-    for name in ("client_side", "server_side", "finish_client_ticket", "finish_server_ticket")
-}
-"""Fragments that are others with one event more, `Opened` or `Sealed`; those others are compared."""
-UNCOMPARED: Final = {
-    "brief/chain.pvl": "a table, events and hints to the prover; no role",
-    **dict.fromkeys(
-        ("brief/client_side_chain_finish.pvl", "brief/server_side_chain_finish.pvl"),
-        "the end of a session of a chain; nothing compares its terms with the model",
-    ),
-}
-"""Fragments of scripts without a run that no other script has."""
-
-LATE: Final = frozenset({"brief/client_side.pvl", "brief/server_side.pvl"})
+LATE: Final = frozenset(f"brief/{side}{told}.pvl" for side in _SIDES for told in ("", "_told"))
 """Where resumed sessions begin: after the full handshake, whose tickets they need."""
 
 
@@ -155,7 +157,7 @@ def plan(row: Family, category: str) -> Plan:
     client = {"name": "'frontend'", "target": "self@2", "salt": "'client-salt'", "lifetime": "'client-lifetime'"}
     server = {"name": "'backend'", "salt": "'server-salt'", "lifetime": "'server-lifetime'"}
     estates = Estate(common | client, frozenset({"allowed"})), Estate(common | server, frozenset({"target"}))
-    return Plan(estates if row.estates else (), LATE)
+    return Plan(estates if row.estates else (), LATE, max(1, row.handshakes - 1))
 
 
 KEYS: Final = {"prk": "prk", "m": "M", "r": "R", "a": "A", "info": "transcript_hash"}
@@ -199,12 +201,13 @@ def _differences(script: Script, row: Family, run: HonestRun) -> Iterator[str]:
     found = handshakes(run)
     if len(found) != row.handshakes:
         raise Untranslated(f"{len(found)} handshakes, not {row.handshakes}: {'; '.join(run.failures) or 'it waits'}")
-    world = ModelWorld(words, run, *found[0])
+    world = ModelWorld(words, run, *found[0], row.holder)
     claimed: list[str] = []
-    for stage, (client, server) in zip(STAGES, found, strict=False):
+    for number, (client, server) in enumerate(found):
+        stage = "resumed" if number else "full"
         left, right, claims = world.handshake(client, server)
         prefix = "" if stage == "full" else "Resumed"
-        stages = [stage, "last"] if (client, server) == found[-1] else [stage]
+        stages = [stage, "last"] if number or len(found) == 1 else [stage]
         for place, end in ((client, left), (server, right)):
             heard = [part for part in PARTS if not _matches(unheard, stages, end.role, part)]
             yield from _compare_end(words, run, place, end, heard, stage)

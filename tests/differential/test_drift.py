@@ -51,21 +51,7 @@ def test_roles_of_scripts_without_a_run_are_compared_elsewhere() -> None:
     for script in MANIFEST.scripts:
         if script not in COMPARED:
             own = {one for one in script.libraries if not one.startswith(("queries/", "weakened/"))}
-            own -= set(scripts_runs.WITHOUT_RUN)
-            assert {scripts_runs.COPIES.get(one, one) for one in own} - set(scripts_runs.UNCOMPARED) <= compared
-
-
-@pytest.mark.parametrize(("copy", "original"), scripts_runs.COPIES.items())
-def test_copies_differ_by_one_event(copy: str, original: str) -> None:
-    def lines(name: str) -> list[str]:
-        text = (SCRIPTS / name).read_text(encoding="utf-8")
-        return re.sub(r"\(\*.*?\*\)\s*", "", text, flags=re.DOTALL).split("\n")
-
-    told = lines(copy)
-    events = [line for line in told if line.lstrip().startswith(("event Opened(", "event Sealed("))]
-    assert len(events) == 1
-    told.remove(events[0])
-    assert told == lines(original)
+            assert own - set(scripts_runs.WITHOUT_RUN) <= compared, script.file
 
 
 @pytest.mark.parametrize("script", COMPARED, ids=lambda script: script.file)

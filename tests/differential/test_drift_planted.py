@@ -213,3 +213,28 @@ def test_order_of_the_key_material(tmp_path: Path, file: str) -> None:
     old, new = MATERIALS[file]
     found = differences(tmp_path, Edit("checks/static_secret.pvl", old, new), file=file)
     assert any("prk" in one for one in found), found
+
+
+CHAINS = {
+    "R of the last session for its ticket's secret": (
+        "brief/client_side_chain_finish.pvl",
+        "insert holdings(self, server, serverMadeSecret(r), ticket);",
+        "insert holdings(self, server, keyBytes(r), ticket);",
+    ),
+    "a ticket for the next session that nobody keeps": (
+        "brief/client_side_chain_finish.pvl",
+        "  insert holdings(self, server, serverMadeSecret(r), ticket);\n",
+        "",
+    ),
+    "another peer in a new ticket": (
+        "brief/client_side_chain_finish.pvl",
+        "sealedTicket(resumptionKey, serverMaker(), self, client, serverMadeSecret(r))",
+        "sealedTicket(resumptionKey, serverMaker(), self, self, serverMadeSecret(r))",
+    ),
+}
+
+
+@pytest.mark.req("RES-2", "RES-4")
+@pytest.mark.parametrize("name", CHAINS)
+def test_drift_late_in_a_chain(tmp_path: Path, name: str) -> None:
+    assert differences(tmp_path, Edit(*CHAINS[name]), file="chain_client_side_agreement.pv") != []

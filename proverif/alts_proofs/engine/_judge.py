@@ -24,9 +24,21 @@ from alts_proofs.engine._facts import (
     simplify_neq,
 )
 from alts_proofs.engine._saturate import Stop
-from alts_proofs.engine._terms import App, Bindings, Symbol, Term, app, match, rename, shift, substitute, unify
+from alts_proofs.engine._terms import (
+    App,
+    Bindings,
+    Symbol,
+    Term,
+    app,
+    match,
+    mentions,
+    rename,
+    shift,
+    substitute,
+    unify,
+)
 from alts_proofs.engine._theory import Theory
-from alts_proofs.engine._translate import Watch
+from alts_proofs.engine._translate import Watch, by_sessions
 
 GOAL = Symbol("goal", 0, "predicate")
 _FREE = 1 << 24
@@ -106,12 +118,13 @@ def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClaus
     """
     count = count_variables(query)
     found: list[RawClause] = []
-    terms = tuple(term for atom in query.left for term in atom.args)
+    left = [atom for atom in query.left if atom.kind != "<>"]
+    terms = tuple(term for atom in left for term in atom.args)
     for bindings, written in variants(terms, model.theory):
         rest = iter(written)
         facts: list[App] = []
         executions: list[Term] = []
-        for atom in query.left:
+        for atom in left:
             args = tuple(next(rest) for _ in atom.args)
             facts.append(_left_fact(atom, args, model, watched, 2 * _FREE + len(facts)))
             if atom.injective:
@@ -122,7 +135,11 @@ def goals(query: core.Query, model: core.Model, watched: Watch) -> list[RawClaus
             new = substitute(fact, bindings)
             assert isinstance(new, App)
             hypotheses.append(new)
-        found.append(RawClause(app(GOAL, values), tuple(hypotheses), (), Origin("goal")))
+        neqs = tuple(neq(((atom.args[0], atom.args[1]),)) for atom in query.left if atom.kind == "<>")
+        constraints = [simplify_neq(constraint, bindings) for constraint in neqs]
+        if False not in constraints:
+            kept = tuple(constraint for constraint in constraints if isinstance(constraint, App))
+            found.append(RawClause(app(GOAL, values), tuple(hypotheses), kept, Origin("goal")))
     return found
 
 
@@ -173,6 +190,7 @@ def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
             begins.append((rename(fact.args[0], constant), None))
         elif fact.sym is INJ_BEGIN:
             begins.append((rename(fact.args[0], constant), rename(fact.args[1], constant)))
+    begins += _own(query, values, [rename(one, constant) for one in clause.conclusion.args[count:]], theory)
     found: list[Match] = []
     for index, disjunct in enumerate(query.right):
         terms = tuple(term for atom in disjunct for term in atom.args)
@@ -189,6 +207,17 @@ def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
                 if _comparisons(atoms, solution, clause, back):
                     found.append(Match(index, tuple(back(execution) for execution in executions)))
     return found
+
+
+def _own(
+    query: core.Query, values: tuple[Term, ...], executions: list[Term], theory: Theory
+) -> Iterator[tuple[Term, Term | None]]:
+    """The events in front: they have happened as well."""
+    rest = iter(executions)
+    for atom in query.left:
+        execution = next(rest) if atom.injective else None
+        if atom.kind == "event" and not mentions(atom.args, theory.equational):
+            yield rename(atom.args[0], lambda v: values[v]), execution
 
 
 def ends(query: core.Query, clause: Clause, theory: Theory, early: bool) -> Stop:
@@ -340,6 +369,13 @@ def _one_run(first: Clause, second: Clause, bindings: Bindings) -> bool:
     return True
 
 
+def comparable(one: Term, other: Term) -> tuple[Term, Term]:
+    """Two executions in one notation: one is perhaps in front, the other behind, or one is not known yet."""
+    if isinstance(one, App) and isinstance(other, App) and one.sym is other.sym:
+        return one, other
+    return by_sessions(one), by_sessions(other)
+
+
 def _clash(first: Clause, one: Match, second: Clause, two: Match, count: int) -> Failure | None:
     """Whether different executions of the events in front may have the same execution behind.
 
@@ -349,7 +385,7 @@ def _clash(first: Clause, one: Match, second: Clause, two: Match, count: int) ->
         return None
     for mine, theirs in zip(one.executions, two.executions, strict=True):
         bindings: Bindings = {}
-        if not unify(mine, shift(theirs), bindings):
+        if not unify(*comparable(mine, shift(theirs)), bindings):
             continue
         if not _one_run(first, second, bindings):
             continue

@@ -20,7 +20,8 @@ What is public the attacker has from the very first moment, so one fact at least
 
 Conclusions of clauses count as part of a premise too, with lemmas that are proved, but only to drop the clause or to
 make terms equal: events that come with it would not be earlier than it. Terms with equations have several ways to be
-written, so lemmas that speak of functions with equations are proved but not used.
+written, so lemmas that speak of functions with equations are proved but not used; nor are those with inequalities in
+front.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from alts_proofs.engine._terms import (
     Term,
     app,
     match,
+    mentions,
     rename,
     substitute,
     unify,
@@ -86,11 +88,8 @@ class Lemma:
 def usable(query: core.Query, theory: Theory) -> bool:
     """Whether a lemma can be used: see above."""
     terms = [term for atoms in (query.left, *query.right) for atom in atoms for term in atom.args]
-    return query.unsupported is None and not any(_mentions(term, theory.equational) for term in terms)
-
-
-def _mentions(term: Term, symbols: set[Symbol]) -> bool:
-    return isinstance(term, App) and (term.sym in symbols or any(_mentions(arg, symbols) for arg in term.args))
+    facts_only = all(atom.kind != "<>" for atom in query.left)
+    return query.unsupported is None and facts_only and not mentions(terms, theory.equational)
 
 
 def premise(query: core.Query, model: core.Model) -> list[App]:

@@ -13,7 +13,7 @@ from alts_proofs.engine import _core as core
 from alts_proofs.engine import _syntax as ast
 from alts_proofs.engine._errors import ScriptError, Unsupported
 from alts_proofs.engine._lexer import Place
-from alts_proofs.engine._terms import App, Symbol, Term, app, tuple_symbol
+from alts_proofs.engine._terms import App, Symbol, Term, app, mentions, tuple_symbol
 
 _PREDICATES = ("event", "inj-event", "attacker", "mess", "table")
 _APPLICATIONS: tuple[core.Application, ...] = ("none", "discard", "instantiate", "full")
@@ -163,8 +163,8 @@ class _Reader:
         for fact in facts:
             if fact.kind == "=":
                 raise ScriptError("an equality in front of ==>", fact.place)
-            if fact.kind == "<>":
-                raise Unsupported("an inequality in front of ==>", fact.place)
+            if fact.kind == "<>" and mentions(fact.args, self.model.theory.equational):
+                raise Unsupported("an inequality of terms with equations in front of ==>", fact.place)
         if right is None:
             return facts, ()
         if isinstance(right, ast.Id) and right.name == "false":

@@ -11,7 +11,7 @@ from alts_proofs.engine import _core as core
 from alts_proofs.engine._clauses import Clause
 from alts_proofs.engine._derive import Derivation, NoDerivation, Use
 from alts_proofs.engine._facts import INJ_BEGIN
-from alts_proofs.engine._judge import Failure, count_variables
+from alts_proofs.engine._judge import Failure, comparable, count_variables
 from alts_proofs.engine._machine import ATTACKER, Actor, Env, Line, Machine, Sessions, tell
 from alts_proofs.engine._paths import Paths
 from alts_proofs.engine._shown import concrete, contradicts, contradicts_injectivity, ending
@@ -66,7 +66,7 @@ class Replayer:
                 first, second = conclusions[0][1], conclusions[1][1]
                 assert first is not None
                 assert second is not None
-                if not unify(first, second, derivation.bindings):
+                if not unify(*comparable(first, second), derivation.bindings):
                     return "the two executions do not fit together"
             if merged:
                 derivation.merge(
@@ -104,6 +104,9 @@ class Replayer:
         conclusion, hypotheses = derivation.add(clause)
         if execution is None:
             return conclusion, None
+        for own, term in zip(clause.conclusion.args, conclusion.args, strict=True):
+            if own is execution:
+                return conclusion, term
         for own, fact in zip(clause.hypotheses, hypotheses, strict=True):
             if own.sym is INJ_BEGIN and own.args[1] is execution:
                 return conclusion, fact.args[1]

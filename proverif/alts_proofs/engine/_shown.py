@@ -23,6 +23,8 @@ def _holds(atom: core.Atom, args: tuple[App, ...], model: core.Model, machine: M
             return args[0] in machine.rows and phase >= machine.phase
         case "=":
             return args[0] is args[1]
+        case "<>":
+            return args[0] is not args[1]
     return False
 
 

@@ -6,7 +6,7 @@ ones of disequalities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 class Symbol:
@@ -329,6 +329,11 @@ def _rename(term: App, names: Callable[[int], Term], memo: dict[App, App]) -> Ap
             args.append(memo.get(arg) or _rename(arg, names, memo))
     made = memo[term] = app(term.sym, tuple(args))
     return made
+
+
+def mentions(terms: Iterable[Term], symbols: Collection[Symbol]) -> bool:
+    """Whether any of the symbols occurs in any of the terms."""
+    return any(isinstance(term, App) and (term.sym in symbols or mentions(term.args, symbols)) for term in terms)
 
 
 def is_instance_of(term: Term, patterns: Iterable[Term]) -> bool:

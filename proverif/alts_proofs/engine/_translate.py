@@ -269,6 +269,7 @@ class _Translator:
             if event in self.watch.begins:
                 if self.watch.begins[event]:
                     begin = app(INJ_BEGIN, (term, app(node.occurrence, reached.params)))
+                    _POSITIONS[node.occurrence] = _positions(reached)
                 else:
                     begin = app(BEGIN, (term,))
                 noted = reached.noted or self.watch.begins[event]
@@ -322,6 +323,24 @@ def _sessions_of(occurrence: Symbol, count: int) -> Symbol:
     if found is None:
         found = _SESSIONS[occurrence] = Symbol(occurrence.label, count, "occurrence")
     return found
+
+
+_POSITIONS: dict[Symbol, tuple[int, ...]] = {}
+"""Where among the arguments of an execution in a hypothesis the sessions are."""
+
+
+def _positions(state: State) -> tuple[int, ...]:
+    found: list[int] = []
+    for session in state.sessions:
+        found.append(state.params.index(session, found[-1] + 1 if found else 0))
+    return tuple(found)
+
+
+def by_sessions(execution: Term) -> Term:
+    """An execution as conclusions have it, by its point and the sessions alone."""
+    if not isinstance(execution, App) or (positions := _POSITIONS.get(execution.sym)) is None:
+        return execution
+    return app(_sessions_of(execution.sym, len(positions)), tuple(execution.args[i] for i in positions))
 
 
 def _public(term: Term) -> bool:

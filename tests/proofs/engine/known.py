@@ -56,6 +56,40 @@ KNOWN = (
         process !(new n: bitstring; event Begin(n);
           ( out(c, n) | !(in(c, =n); event End(n)) | (in(c, =n); event Third(n)) ))""",
     ),
+    _known(
+        "an event is not later than itself",
+        "true true false true true",
+        """
+        event Pair(bitstring, bitstring).
+        query x: bitstring; event(End(x)) ==> event(End(x)).
+        query x: bitstring; inj-event(End(x)) ==> inj-event(End(x)).
+        query x: bitstring, y: bitstring; inj-event(End(x)) && inj-event(Begin(y)) ==> inj-event(End(x)).
+        query x: bitstring, y: bitstring; inj-event(End(x)) ==> inj-event(End(y)).
+        query x: bitstring, y: bitstring; inj-event(Pair(x, y)) ==> inj-event(Pair(y, x)).
+        process !(in(c, x: bitstring); event End(x); event Begin(x))
+          | !(new n: bitstring; event Pair(n, n); event Pair(n, n))""",
+    ),
+    _known(
+        "one execution is not two, in front and behind",
+        "false false",
+        """
+        event Pair(bitstring, bitstring).
+        query x: bitstring, y: bitstring; inj-event(Pair(x, y)) ==> inj-event(Pair(y, x)).
+        query x: bitstring, y: bitstring; inj-event(Pair(x, y)) ==> inj-event(Pair(x, x)).
+        process !(new n: bitstring; event Pair(n, n); new m: bitstring; event Pair(n, m))""",
+    ),
+    _known(
+        "unequal in front",
+        "true false false true",
+        """
+        event Pair(bitstring, bitstring).
+        query x: bitstring, y: bitstring; event(Pair(x, y)) && x <> y ==> event(Begin(x)).
+        query x: bitstring, y: bitstring; event(Pair(x, y)) ==> event(Begin(x)).
+        query x: bitstring, y: bitstring; event(Pair(x, y)) && x <> y.
+        query x: bitstring, y: bitstring; event(Pair(x, y)) && event(Pair(y, x)) && x <> y.
+        process !(new n: bitstring; event Pair(n, n))
+          | !(new n: bitstring; new m: bitstring; event Begin(n); event Pair(n, m))""",
+    ),
     _known("key sent", "false", "query attacker(s). process new k: bitstring; out(c, senc(s, k)); out(c, k)"),
     _known("key in a tuple", "false", "query attacker(s). process new k: bitstring; out(c, (senc(s, k), (k, k)))"),
     _known("hash hides", "true", "query attacker(s). process out(c, hash(s))"),

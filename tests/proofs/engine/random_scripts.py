@@ -63,6 +63,9 @@ _QUERIES = (
     "query x: bitstring, y: bitstring; event(P(x, y)) && event(Q(x, y)).",
     "query x: bitstring, y: bitstring; inj-event(Q(x, y)) ==> inj-event(P(x, y)) || event(R(y)).",
     "query x: bitstring, y: bitstring; event(R(x)) && event(Q(x, y)) ==> x = y.",
+    "query x: bitstring, y: bitstring; inj-event(Q(x, y)) ==> inj-event(Q(y, x)).",
+    "query x: bitstring, y: bitstring; event(P(x, y)) && x <> y ==> event(R(x)).",
+    "query x: bitstring, y: bitstring, z: bitstring; inj-event(P(x, y)) ==> inj-event(P(x, z)) && event(R(x)).",
 )
 
 

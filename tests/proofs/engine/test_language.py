@@ -83,6 +83,10 @@ def test_refused_by_name_and_line(declaration: str, process: str, message: str |
         ("query secret k.", "script.pv:6: query secret"),
         ("query x: bitstring; event(E(x)) ==> (event(E(x)) ==> event(E(x))).", "script.pv:6: nested correspondences"),
         ("query x: bitstring; event(E(x)) ==> attacker(x).", "script.pv:6: attacker behind ==>"),
+        (
+            "equation forall x: bitstring; f(f(x)) = x. query x: bitstring; event(E(x)) && x <> f(k).",
+            "script.pv:6: an inequality of terms with equations in front of ==>",
+        ),
     ],
 )
 def test_queries_refused_one_by_one(query: str, reason: str) -> None:

@@ -113,11 +113,7 @@ class Realm:
     ) -> Machine:
         copy_trust(self.root / "realm/trust", self.root / folder / "trust")
         machine = self.machines[folder] = Machine(self.root / folder, SYSTEM, self.book, settings, export=export)
-        channel = channel_in_clear(*self.book.find("enrolment"))
-        try:
-            await machine.enrol(self.ca_core.add_token(identity), channel)
-        finally:
-            channel.close()
+        await machine.enrol(self.ca_core.add_token(identity), lambda: channel_in_clear(*self.book.find("enrolment")))
         return machine
 
     async def cluster(self) -> None:

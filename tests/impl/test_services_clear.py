@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from alts.services import RequestRefused, Service, Status, call
-from alts.services.cli import _clear
+from alts.services.cli import _clear, _meter
+from alts.services.cli._meter import PREFACE
 from alts_schema.issuance_pb2 import EnrolRequest, EnrolResponse
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Enrolment:
@@ -82,7 +81,7 @@ async def read_to_the_end(reader: asyncio.StreamReader) -> None:
 
 async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send frames of an unknown type, which HTTP/2 has receivers ignore, until the other side cuts."""
-    for _ in range(4 * _clear.CONNECTION_BYTES // 1000):
+    for _ in range(4 * _meter.CONNECTION_BYTES // 1000):
         writer.write(struct.pack(">I", 1000)[1:] + bytes([0xFA, 0]) + struct.pack(">I", 0) + bytes(1000))
         await writer.drain()
         await asyncio.sleep(0)
@@ -94,7 +93,7 @@ def test_a_connection_that_brings_too_much_is_cut_and_never_reaches_the_service(
     async def main() -> None:
         async with serving() as (enrolment, server, port):
             with pytest.raises((ConnectionError, RequestRefused, OSError)):
-                await ask(port, EnrolRequest(nonce=bytes(_clear.CONNECTION_BYTES)))
+                await ask(port, EnrolRequest(nonce=bytes(_meter.CONNECTION_BYTES)))
             assert enrolment.largest == 0
             await gone(server)
             assert (await ask(port, EnrolRequest(mac=b"x"))).mac == b"x", "others are served"
@@ -167,6 +166,7 @@ class Port:
     def __init__(self) -> None:
         self.now = 0.0
         self.open: dict[_clear._Bounded, None] = {}
+        self.ended: list[asyncio.Protocol] = []
         self._timers: list[Timer] = []
         self._loop = asyncio.new_event_loop()
         self._loop.close()  # handles want one, and use it for nothing here
@@ -176,7 +176,7 @@ class Port:
         return self._timers[-1]
 
     def connect(self, host: str | None) -> tuple[_clear._Bounded, Wire]:
-        one, wire = _clear._Bounded(asyncio.Protocol, self.open, self.later), Wire(host)
+        one, wire = _clear._Bounded(asyncio.Protocol, self.open, self.later, self.ended.append), Wire(host)
         one.connection_made(wire)
         return one, wire
 
@@ -192,13 +192,14 @@ A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 
 
 @pytest.mark.req("ISSUE-6")
-@pytest.mark.parametrize("sent", [b"", b"P", PREFACE])
-def test_what_sends_no_whole_request_is_waited_for_a_short_time(sent: bytes) -> None:
+@pytest.mark.parametrize("sent", [[], [b"P", b"R", b"I"], [PREFACE], [PREFACE, b"\0", b"\0"]])
+def test_what_sends_no_whole_request_is_waited_for_a_short_time(sent: list[bytes]) -> None:
     port = Port()
     one, wire = port.connect(A)
     for second in range(5):
         port.until(second)
-        one.data_received(sent)
+        if sent:
+            one.data_received(sent.pop(0))
         assert not wire.cut()
     port.until(_clear.REQUEST_SECONDS)
     assert wire.cut()
@@ -238,7 +239,7 @@ def test_one_address_shuts_out_nobody_but_itself() -> None:
     wires = []
     for number in range(200):
         one, wire = port.connect(A)
-        one.data_received(b"P" if number % 2 else PREFACE)
+        one.data_received(b"PRI" if number % 2 else PREFACE)
         wires.append(wire)
     assert [wire.cut() for wire in wires] == [True] * (200 - _clear.MOST_OF_ONE_ADDRESS) + [False] * 16
     others = [port.connect(f"192.0.2.{number}")[1] for number in range(100, 148)]
@@ -284,20 +285,47 @@ def test_where_all_are_worked_on_a_new_connection_is_refused(monkeypatch: pytest
 
 @pytest.mark.req("ISSUE-6")
 @pytest.mark.parametrize(
-    ("hosts", "counts"),
+    ("hosts", "addresses", "networks"),
     [
-        (["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"], [2, 1]),
-        (["fe80::1%eth0", "fe80::2%eth0"], [2]),
-        (["192.0.2.1", "192.0.2.2"], [1, 1]),
-        (["192.0.2.1", "192.0.2.1"], [2]),
-        ([None, None], [2]),
-        (["", "unknown"], [2]),
+        (["2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", "2001:db8:1::1"], [2, 1, 1], [3, 1]),
+        (["fe80::1%eth0", "fe80::2%eth0"], [2], [2]),
+        (["192.0.2.1", "192.0.2.2"], [1, 1], [1, 1]),
+        (["192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"], [2, 1], [2, 1]),
+        ([None, None], [2], [2]),
+        (["", "unknown"], [2], [2]),
     ],
 )
-def test_whom_a_connection_counts_for(hosts: list[str | None], counts: list[int]) -> None:
+def test_whom_a_connection_counts_for(hosts: list[str | None], addresses: list[int], networks: list[int]) -> None:
     port = Port()
     made = [port.connect(host)[0] for host in hosts]
-    assert sorted(Counter(one.address for one in made).values(), reverse=True) == counts
+    assert sorted(Counter(one.address for one in made).values(), reverse=True) == addresses
+    assert sorted(Counter(one.network for one in made).values(), reverse=True) == networks
+
+
+@pytest.mark.req("ISSUE-6")
+def test_many_lans_of_one_site_are_one_site() -> None:
+    """A /56 has 256 /64s: with one connection each they would have all places, and keep them."""
+    port = Port()
+    lan, friend = port.connect("2001:db8:0:ffff::1")[1], port.connect(A)[1]
+    wires = [port.connect(f"2001:db8:0:{number:x}::1")[1] for number in range(256)]
+    assert [wire.cut() for wire in wires] == [True] * (256 - _clear.MOST_OF_ONE_NETWORK) + [False] * 32
+    assert (lan.cut(), friend.cut()) == (True, False), "the oldest of its own go"
+    others = [port.connect(f"192.0.2.{number}")[1] for number in range(100, 131)]
+    assert len(port.open) == _clear.MOST_CONNECTIONS
+    assert not any(wire.cut() for wire in (friend, *others))
+    assert not port.connect("2001:db8:1::1")[1].cut()
+    assert [wire.cut() for wire in wires[-32:]] == [True] + [False] * 31, "the network with most makes room"
+
+
+@pytest.mark.req("ISSUE-6")
+def test_within_a_site_the_lan_with_most_makes_room() -> None:
+    port = Port()
+    quiet = port.connect("2001:db8:0:1::1")[1]
+    loud = [port.connect("2001:db8:0:2::1")[1] for _ in range(16)]
+    more = [port.connect("2001:db8:0:3::1")[1] for _ in range(15)]
+    assert not any(wire.cut() for wire in (quiet, *loud, *more))
+    assert not port.connect("2001:db8:0:4::1")[1].cut()
+    assert (quiet.cut(), [wire.cut() for wire in loud]) == (False, [True] + [False] * 15)
 
 
 @pytest.mark.req("ISSUE-6")

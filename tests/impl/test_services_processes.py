@@ -87,15 +87,11 @@ def test_services_killed_while_machines_enrol(tmp_path: Path) -> None:
         state = tmp_path / f"machine-{number}"
         copy_trust(realm.realm / "trust", state / "trust")
         machine = Machine(state, SYSTEM, AddressBook(realm.book))
-        token = load_token(tmp_path / f"{number}.token")
+        token, book = load_token(tmp_path / f"{number}.token"), AddressBook(realm.book)
         try:
             while machine.agent.master() is None:
                 try:
-                    channel = channel_in_clear(*AddressBook(realm.book).find("enrolment"))
-                    try:
-                        await machine.enrol(token, channel)
-                    finally:
-                        channel.close()
+                    await machine.enrol(token, lambda: channel_in_clear(*book.find("enrolment")), attempts=1)
                 except RequestRefused as refusal:
                     if refusal.status is not Status.UNAVAILABLE:
                         raise

@@ -16,7 +16,7 @@ from alts_schema.issuance_pb2 import (
     RenewMachineRequest,
 )
 
-from .._errors import AltsError
+from .._errors import AltsError, UsageError
 from ._agent import AgentCore, AgentSettings, prove_machine
 from ._beliefs import Beliefs
 from ._bundle import FileHolder, bundle_of, write_bundle
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 30
 """How long a question for news waits at the other side before it is asked again."""
+ENROL_ATTEMPTS = 5
+"""How often a machine asks for its first certificate where its connection is cut (SPEC 13.1.6)."""
+_ENROL_PAUSE = 0.2
 logger = logging.getLogger("alts.services")
 
 
@@ -101,16 +104,25 @@ class Machine:
 
     # -- what has to be done from time to time ----------------------------------------------------------------------
 
-    async def enrol(self, token: Token, channel: grpclib.client.Channel) -> None:
+    async def enrol(
+        self, token: Token, connect: Callable[[], grpclib.client.Channel], *, attempts: int = ENROL_ATTEMPTS
+    ) -> None:
         """Get the first certificate, over a channel in clear (SPEC 13.1.6).
+
+        Args:
+            token: that permits it.
+            connect: makes a channel, which is closed here; called for each attempt, since the address may be another.
+            attempts: how often the request is made where there is no connection or it is cut: anybody can speak there,
+                and may have had the port cut it. Between them 0.2 s, 0.4 s and so on.
 
         Raises:
             RequestRefused: the CA refuses, or its answer is not authentic.
-            OSError, TimeoutError: no connection.
+            OSError: no connection, or it was cut, at each attempt.
+            TimeoutError: no answer within 30 s; that is not tried again.
         """
         ca = self.beliefs.anchors.services["ca"]
         new, request = self.agent.enrol_request(token, ca)
-        response = await _enrol(channel, request)
+        response = await _enrol(connect, request, attempts)
         self.agent.enrolled(token, new, request, response, ca)
         self.rotate_handshake()
 
@@ -176,9 +188,25 @@ async def forever(what: str, once: Callable[[], Awaitable[None]], tick: float, *
         await asyncio.sleep(tick)
 
 
-async def _enrol(channel: grpclib.client.Channel, request: EnrolRequest) -> EnrolResponse:
-    response: EnrolResponse = await call(channel, "Enrolment", "Enrol", request, 30.0)
-    return response
+async def _enrol(connect: Callable[[], grpclib.client.Channel], request: EnrolRequest, attempts: int) -> EnrolResponse:
+    """Ask; the same request again has the same answer (SPEC 13.1.2)."""
+    for attempt in range(1, attempts + 1):
+        channel = None
+        try:
+            channel = connect()
+            response: EnrolResponse = await call(channel, "Enrolment", "Enrol", request, 30.0)
+            return response
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if attempt == attempts:
+                raise
+            logger.info("enrolment: %s; attempt %d of %d", error, attempt, attempts)
+            await asyncio.sleep(_ENROL_PAUSE * 2 ** (attempt - 1))
+        finally:
+            if channel is not None:
+                channel.close()
+    raise UsageError("at least one attempt has to be made")
 
 
 async def together(*loops: Awaitable[None]) -> None:

@@ -1,9 +1,12 @@
 """The one service that is spoken in clear: enrolment, by machines that have no certificate yet (SPEC 13.1.6).
 
-Anybody can connect there, so that what a connection may bring, how long it may last, how long it is waited for, and how
-many there may be, of one address too, is bounded: grpclib would buffer a message of any size that its sender announces.
-While none of its requests is being worked on, a connection is only waited for, and can make room for another: whoever
-sends nothing, or a byte now and then, keeps nobody out.
+Anybody can connect there, so that what a connection may bring (`_meter`), how long it may last, how long it is waited
+for, and how many there may be, of one address and of one network too, is bounded: grpclib would buffer a message of any
+size that its sender announces. While none of its requests is being worked on, a connection is only waited for, and can
+make room for another: whoever sends nothing, or a byte now and then, keeps nobody out.
+
+The port shares a loop with the CA's ALTS port. What one connection can cost that loop is bounded by what it may bring.
+How many connections come in a second is not bounded here: that is for whatever stands before the port.
 """
 
 from __future__ import annotations
@@ -17,18 +20,23 @@ from typing import TYPE_CHECKING, Any, cast
 import grpclib.client
 import grpclib.server
 
+from ._meter import Meter
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import grpclib.protocol
+
     from .._rpc import Service
 
-CONNECTION_BYTES = 1 << 16
-"""What one connection may bring; a request has less than a kilobyte."""
 CONNECTION_SECONDS = 30.0
 REQUEST_SECONDS = 5.0
 """How long a whole request is waited for: the first, or one after an answer."""
 MOST_CONNECTIONS = 64
+MOST_OF_ONE_NETWORK = 32
+"""Of one IPv6 /48: what a site is usually given, so that one customer may well have 65536 /64s."""
 MOST_OF_ONE_ADDRESS = 16
+"""Of one IPv4 address, or of one IPv6 /64: usually a LAN, in which a host takes as many addresses as it likes."""
 
 
 class _Server(grpclib.server.Server):
@@ -37,10 +45,24 @@ class _Server(grpclib.server.Server):
     def __init__(self, service: Service) -> None:
         super().__init__([service])
         self.open: dict[_Bounded, None] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         service.around = self.working
 
     def _protocol_factory(self) -> asyncio.Protocol:  # type: ignore[override]  # it need not be grpclib's own class
-        return _Bounded(super()._protocol_factory, self.open, asyncio.get_running_loop().call_later)
+        later = asyncio.get_running_loop().call_later
+        return _Bounded(super()._protocol_factory, self.open, later, self._ended)
+
+    def _ended(self, protocol: asyncio.Protocol) -> None:
+        """A connection is over: free what grpclib has for it, once its requests have ended, which were told to."""
+        task = asyncio.ensure_future(self._free(cast("grpclib.protocol.H2Protocol", protocol).handler))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _free(self, handler: grpclib.protocol.AbstractHandler) -> None:
+        await cast("grpclib.server.Handler", handler).wait_closed()
+        # grpclib does this itself at each tenth new connection, and for handlers with nothing left to do, so that it
+        # holds those of the last connections for as long as nobody comes; it has no public way to be told
+        self.__gc_collect__()
 
     @contextlib.contextmanager
     def working(self, stream: grpclib.server.Stream[Any, Any]) -> Iterator[None]:
@@ -64,6 +86,7 @@ class _Bounded(asyncio.Protocol):
         factory: of that protocol, used once the connection is admitted.
         others: all connections that are open, oldest first.
         call_later: a loop's: calls a function after so many seconds, and can be cancelled.
+        ended: told when that protocol's connection is over.
     """
 
     def __init__(
@@ -71,30 +94,32 @@ class _Bounded(asyncio.Protocol):
         factory: Callable[[], asyncio.Protocol],
         others: dict[_Bounded, None],
         call_later: Callable[[float, Callable[[], None]], asyncio.TimerHandle],
+        ended: Callable[[asyncio.Protocol], None],
     ) -> None:
         self._factory = factory
         self._others = others
         self._call_later = call_later
+        self._ended = ended
         self._inner: asyncio.Protocol | None = None
-        self._left = CONNECTION_BYTES
+        self._meter = Meter()
+        self._early = b""
         self._requests = 0
         self._lasting: asyncio.TimerHandle | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self.peername: object = None
         self.address: object = None
+        self.network: object = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self.peername = transport.get_extra_info("peername")
-        self.address = _address(self.peername)
+        self.address, self.network = _origin(self.peername)
         if not self._find_room():
             self._transport.abort()
             return
         self._others[self] = None
         self._lasting = self._call_later(CONNECTION_SECONDS, self._transport.abort)
         self._waiting = self._call_later(REQUEST_SECONDS, self._transport.abort)
-        self._inner = self._factory()
-        self._inner.connection_made(transport)
 
     @property
     def waited_for(self) -> bool:
@@ -116,29 +141,37 @@ class _Bounded(asyncio.Protocol):
     def _find_room(self) -> bool:
         """Cut another connection if there are too many; False if none of those that could go is only waited for.
 
-        An address that has its share makes room itself. Else it is the address with the most connections, whose oldest
-        goes: who opens many does so at the cost of their own.
+        An address or network that has its share makes room itself. Else it is the network with the most connections:
+        who opens many does so at the cost of their own. Of a network, the address with the most; of that, the oldest.
         """
-        counts = Counter(other.address for other in self._others)
-        if counts[self.address] >= MOST_OF_ONE_ADDRESS:
-            candidates = [other for other in self._others if other.waited_for and other.address == self.address]
-        elif len(self._others) >= MOST_CONNECTIONS:
-            candidates = [other for other in self._others if other.waited_for]
-        else:
+        addresses = Counter(other.address for other in self._others)
+        networks = Counter(other.network for other in self._others)
+        candidates = [other for other in self._others if other.waited_for]
+        if addresses[self.address] >= MOST_OF_ONE_ADDRESS:
+            candidates = [other for other in candidates if other.address == self.address]
+        elif networks[self.network] >= MOST_OF_ONE_NETWORK:
+            candidates = [other for other in candidates if other.network == self.network]
+        elif len(self._others) < MOST_CONNECTIONS:
             return True
         if not candidates:
             return False
-        victim = max(candidates, key=lambda other: counts[other.address])  # the first of equals: the oldest
+        # the first of equals: the oldest
+        victim = max(candidates, key=lambda other: (networks[other.network], addresses[other.address]))
         del self._others[victim]
         victim._transport.abort()
         return True
 
     def data_received(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left < 0:
+        if not self._meter.admits(data):
             self._transport.abort()
         elif self._inner is not None:
             self._inner.data_received(data)
+        else:  # who does not even begin as HTTP/2 does costs no more than this
+            self._early += data
+            if self._meter.begun:
+                self._inner = self._factory()
+                self._inner.connection_made(self._transport)
+                self._inner.data_received(self._early)
 
     def eof_received(self) -> bool | None:
         return None if self._inner is None else self._inner.eof_received()
@@ -158,16 +191,21 @@ class _Bounded(asyncio.Protocol):
                 timer.cancel()
         if self._inner is not None:
             self._inner.connection_lost(exc)
+            self._ended(self._inner)
             self._inner = None
 
 
-def _address(peername: object) -> object:
-    """Whom a connection counts for: an IPv4 address, or the /64 of an IPv6 address, which one host has whole."""
+def _origin(peername: object) -> tuple[object, object]:
+    """Whom a connection counts for: an IPv4 address, twice, or the /64 and the /48 of an IPv6 address."""
     try:
         address = ipaddress.ip_address(cast("tuple[str, int]", peername)[0].partition("%")[0])
     except (TypeError, IndexError, AttributeError, ValueError):
-        return None
-    return ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address
+        return None, None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return ipaddress.ip_network((address, 64), strict=False), ipaddress.ip_network((address, 48), strict=False)
+        address = address.ipv4_mapped
+    return address, address
 
 
 async def serve_in_clear(service: Service, host: str, port: int) -> tuple[grpclib.server.Server, int]:

@@ -52,11 +52,7 @@ async def _main(args: argparse.Namespace) -> None:
         if machine.agent.master() is None:
             if args.token is None:
                 raise ConfigurationError(f"{args.state}: this machine is not enrolled; give --token")
-            channel = channel_in_clear(*book.find("enrolment"))
-            try:
-                await machine.enrol(load_token(args.token), channel)
-            finally:
-                channel.close()
+            await machine.enrol(load_token(args.token), lambda: channel_in_clear(*book.find("enrolment")))
         loops = machine.loops(args.tick)
         if not args.no_workloads:
             directory = args.state / "workloads"

@@ -133,12 +133,15 @@ class _Settler:
         """The lemmas of one declaration, which may rest on each other by induction; what is proved is used later."""
         model = self.model
         left = list(indices)
+        now = self.clock()
+        # Something must be left for the queries.
+        deadline = now + (self.deadline - now) / 2
         while left:
             inductive = [i for i in left if model.queries[i].induction and usable(model.queries[i], model.theory)]
             found: dict[int, Verdict] = {}
             reason = ""
             try:
-                found.update(self._group(tuple(left), self.deadline, inductive))
+                found.update(self._group(tuple(left), deadline, inductive))
             except TimeUp as error:
                 reason = str(error)
             if all(i in found and found[i].result == "true" for i in inductive):

@@ -78,6 +78,52 @@ def test_compile_and_show(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
         assert alts("show", here / "damaged") == 1
 
 
+def test_a_key_file_says_which_half_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key, public, out, good = here / "key", here / "key.pub", here / "out", here / "good.toml"
+    assert key.read_text().startswith("ed25519-private ")
+    assert public.read_text().startswith("ed25519-public ")
+    moved = here / "moved"
+    moved.write_bytes(public.read_bytes())
+    moved.chmod(0o600)
+    for wrong in (public, moved):
+        assert alts("compile", good, "--key", wrong, "--output", out) == 3
+        assert f"{wrong}: is a public key" in capsys.readouterr().err
+    assert alts("compile", good, "--key", key, "--output", out) == 0
+    assert alts("show", out, "--key", key) == 3
+    assert "is a private key; the public one is key.pub" in capsys.readouterr().err
+    assert alts("show", out, "--key", moved) == 0
+    for text in ("ed25519-secret ", "ed25519-private", "ed25519-private  ", "private "):
+        key.write_text(text + "00" * 32)
+        assert alts("compile", good, "--key", key, "--output", out) == 3
+
+
+def test_key_files_of_before_are_read_and_told_apart(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """64 digits and nothing else: the name, and the file beside it, say which half it is."""
+    key, public, out, good = here / "key", here / "key.pub", here / "out", here / "good.toml"
+    for path in (key, public):
+        path.write_text(path.read_text().split()[1] + "\n")
+    assert alts("compile", good, "--key", key, "--output", out) == 0
+    assert alts("show", out, "--key", public) == 0
+    assert "signature: good" in capsys.readouterr().out
+    assert alts("compile", good, "--key", public, "--output", here / "none") == 3
+    assert f"{public}: is a public key" in capsys.readouterr().err
+    assert alts("show", out, "--key", key) == 3
+    assert "is a private key" in capsys.readouterr().err
+    swapped = here / "swapped"
+    swapped.write_bytes(public.read_bytes())
+    (here / "swapped.pub").write_bytes(key.read_bytes())
+    for path in (swapped, here / "swapped.pub"):
+        path.chmod(0o600)
+        assert alts("compile", good, "--key", path, "--output", here / "none") == 3
+    assert not (here / "none").exists()
+    assert alts("key", here / "other") == 0
+    public.write_bytes((here / "other.pub").read_bytes())
+    assert alts("compile", good, "--key", key, "--output", here / "none") == 3
+    assert f"{key}: is not the private key of {public}" in capsys.readouterr().err
+    public.unlink()
+    assert alts("compile", good, "--key", key, "--output", out) == 0, "the public half may be elsewhere"
+
+
 def test_keys_are_never_shown_nor_overwritten(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = here / "key"
     assert key.stat().st_mode & 0o777 == 0o600
@@ -85,6 +131,6 @@ def test_keys_are_never_shown_nor_overwritten(here: Path, capsys: pytest.Capture
     assert alts("key", key) == 3
     assert key.read_text() == before
     captured = capsys.readouterr()
-    assert before.strip() not in captured.out + captured.err
+    assert before.split()[1] not in captured.out + captured.err
     key.chmod(0o644)
     assert alts("compile", here / "good.toml", "--key", key, "--output", here / "out") == 3

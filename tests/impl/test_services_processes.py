@@ -176,7 +176,25 @@ def test_what_people_and_operators_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("signing", "--state", "none", "--book", "book"), 3, "none"),
+        *(
+            ((name, "--state", "none", "--book", "book"), 3, f"alts serve {name}: none: is no state directory")
+            for name in ("signing", "crl", "ca", "daemon")
+        ),
+        (("daemon", "--state", "none", "--book", "book"), 3, "`alts issuance install`"),
+        (("issuance", "token", "none", "machines/a", "out"), 3, "token: none: is no state directory"),
+        (
+            ("issuance", "rotate", "--machine", "none", "--book", "b", "--credential", "c"),
+            3,
+            "rotate: none: is no state directory",
+        ),
+        (
+            (
+                *("cluster-master", "--state", "s", "--agent", "none", "--book", "b", "--cell", "c"),
+                *("--workloads", "**", "--may-run", "a=b"),
+            ),
+            3,
+            "none: is no state directory",
+        ),
         (("signing", "--book", "book"), 2, "--state"),
         (("crl", "--state", "s", "--book", "b", "--listen", "localhost:1"), 2, "ADDR:PORT"),
         (("crl", "--state", "s", "--book", "b", "--issuer", "a*"), 2, "identity pattern"),

@@ -11,14 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from .._errors import AltsError, ConfigurationError
 from .._signed_file import HEADER_SIZE, FileDamaged, FileTruncated, Header, Kind, SignedFileRefused, peek
 from .._signed_file_publisher import Publisher
 from ..realm import _files
 from ._compiled import MAX_FILE_SIZE, CompiledPolicy, compile_policy, decode_body, open_policy
 from ._document import PolicyDocument, PolicyDocumentError, read_document
+from ._keys import public_path, read_private, read_public, write_pair
 from ._lint import check, lint
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def load(path: Path, key: Path | None = None) -> tuple[CompiledPolicy, Header | 
         document = read_document(read_text(path))
         return CompiledPolicy(document.deployment, document.policy), None, document
     if key is not None:
-        header, compiled = open_policy(data, [_files.read_key(key, private=False)])
+        header, compiled = open_policy(data, [read_public(key)])
         return compiled, header, None
     header = peek(Kind.POLICY, data)
     if len(data) - HEADER_SIZE < header.body_size:
@@ -141,7 +140,7 @@ def _print_findings(findings: tuple[Finding, ...], path: Path, stream: Any) -> N
 def _compile(args: argparse.Namespace) -> int:
     document = read_document(read_text(args.file))
     _print_findings(lint(document), args.file, sys.stderr)
-    key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.key))
+    key = read_private(args.key)
     issued_at = int(time.time()) if args.issued_at is None else args.issued_at
     if (args.sequence is not None and not 0 < args.sequence < 2**64) or not 0 <= issued_at < 2**64:
         print("alts pki policy compile: a number is out of range", file=sys.stderr)
@@ -198,13 +197,6 @@ def _when(seconds: int) -> str:
 
 
 def _key(args: argparse.Namespace) -> int:
-    path: Path = args.file
-    public = path.with_name(path.name + ".pub")
-    for taken in (path, public):
-        if taken.exists() or taken.is_symlink():
-            raise ConfigurationError(f"{taken}: exists already")
-    key = Ed25519PrivateKey.from_private_bytes(os.urandom(32))
-    _files.replace(path, _files.key_bytes(key.private_bytes_raw()))
-    _files.replace(public, _files.key_bytes(key.public_key().public_bytes_raw()))
-    print(f"made {path} (keep it secret) and {public} (pin it on every machine)")
+    write_pair(args.file, os.urandom)
+    print(f"made {args.file} (keep it secret) and {public_path(args.file)} (pin it on every machine)")
     return EXIT_OK

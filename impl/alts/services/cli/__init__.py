@@ -112,6 +112,8 @@ def guarded(name: str, args: argparse.Namespace, main: Callable[[argparse.Namesp
     level = logging.INFO if getattr(args, "verbose", False) else logging.ERROR
     logging.basicConfig(level=level, format=f"alts {name}: %(message)s")
     try:
+        # the directory of this machine: of its daemon, where that is another process
+        require_installed(getattr(args, "machine", None) or getattr(args, "agent", None) or args.state)
         asyncio.run(main(args))
     except (AltsError, OSError, TimeoutError) as error:
         print(f"alts {name}: {error}", file=sys.stderr)
@@ -120,6 +122,21 @@ def guarded(name: str, args: argparse.Namespace, main: Callable[[argparse.Namesp
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+def require_installed(state: Path) -> None:
+    """Refuse a directory that is no machine's.
+
+    Raises:
+        ConfigurationError: says how one is made.
+    """
+    with _files.explained(state):
+        installed = (state / "trust").exists()
+    if not installed:
+        raise ConfigurationError(
+            f"{state}: is no state directory, it has no folder `trust` (made by `alts issuance found` for services, by"
+            " `alts issuance install` for other machines)"
+        )
 
 
 def require_role(machine: Machine | Tenant, name: str) -> str:

@@ -19,6 +19,7 @@ from alts_schema.issuance_pb2 import POLICY, RevokeRequest, RotateRequest, Sched
 
 from ..._errors import AltsError, ConfigurationError
 from ...policy import Kind, PolicyDocument, PolicyDocumentError, Publisher, compile_policy, read_document
+from ...policy._keys import read_private
 from ...realm import _files
 from .._beliefs import Anchors, Beliefs, copy_trust
 from .._book import AddressBook
@@ -28,7 +29,7 @@ from .._crl import CrlCore, CrlSettings
 from .._found import found, revocation_signer
 from .._people import login
 from .._rpc import Remote, connector
-from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, save_token
+from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, require_installed, save_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -148,6 +149,7 @@ def _install(args: argparse.Namespace) -> None:
 
 
 def _ca(state: Path) -> CaCore:
+    require_installed(state)
     name = Anchors.load(state / "trust").services["ca"]
     return CaCore(_existing(state), name, SYSTEM.clock, SYSTEM.random)
 
@@ -192,7 +194,7 @@ def _token(args: argparse.Namespace) -> None:
 
 
 def _publish_policy(args: argparse.Namespace) -> None:
-    key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.signer / "policy.key"))
+    key = read_private(args.signer / "policy.key")
     _, document = _policy(args.document)
     publisher = Publisher(Kind.POLICY, args.signer / "policy", clock=SYSTEM.clock)
     header = publisher.publish(

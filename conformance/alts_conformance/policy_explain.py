@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import z3
 
 from alts import AltsError, Category, ConfigurationError, Policy, Rule, matches
-from alts.policy import PolicyDocumentError, covers, fresh, intersect, literals_of, shortest_fresh
+from alts.policy import PolicyDocumentError, SignedFileRefused, covers, fresh, intersect, literals_of, shortest_fresh
 from alts.policy import cli as policy_cli
 
 if TYPE_CHECKING:
@@ -279,12 +279,18 @@ def run(args: argparse.Namespace) -> int:
     return policy_cli.EXIT_FAILED
 
 
-def _load(path: Path) -> Policy:
-    """Read a policy, compiled or not. Raises AltsError, which names the file."""
+def _load(path: Path) -> tuple[Policy, bool]:
+    """Read a policy, compiled or not, and tell whether it is a signed file. Raises AltsError, which names the file."""
     try:
-        return policy_cli.load(path)[0].policy
-    except PolicyDocumentError as error:
+        compiled, header, _ = policy_cli.load(path)
+    except (PolicyDocumentError, SignedFileRefused) as error:
         raise ConfigurationError(f"{path}: {error}") from None
+    return compiled.policy, header is not None
+
+
+def _say_unverified(files: Sequence[Path]) -> None:
+    for path in files:
+        print(f"{path}: signature NOT VERIFIED (`alts pki policy show {path} --key PUB` does)")
 
 
 def _who(args: argparse.Namespace) -> int:
@@ -294,15 +300,19 @@ def _who(args: argparse.Namespace) -> int:
     except AltsError as error:
         print(f"alts pki policy explain who: {error}", file=sys.stderr)
         return policy_cli.EXIT_USAGE
-    grants = who_may_issue(_load(args.file), category, args.pattern)
+    policy, signed = _load(args.file)
+    grants = who_may_issue(policy, category, args.pattern)
+    unverified = [args.file] if signed else []
     if args.json:
         listed = [
             {"issuer": g.issuer, "identity": g.identity, "everything": g.everything, "example": _pair(g.example)}
             for g in grants
         ]
         question = {"category": args.category, "pattern": args.pattern}
-        print(json.dumps({"format": _JSON_FORMAT, "question": question, "grants": listed}, indent=2))
+        answer = {"question": question, "unverified": [*map(str, unverified)], "grants": listed}
+        print(json.dumps({"format": _JSON_FORMAT, **answer}, indent=2))
         return policy_cli.EXIT_OK
+    _say_unverified(unverified)
     print(f"who may issue {args.category} certificates for {args.pattern}?")
     for grant in grants:
         extent = "all of it" if grant.everything else f"only {grant.identity}"
@@ -312,7 +322,8 @@ def _who(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    a, b = (_load(path) for path in (args.a, args.b))
+    (a, a_signed), (b, b_signed) = (_load(path) for path in (args.a, args.b))
+    unverified = [path for path, signed in ((args.a, a_signed), (args.b, b_signed)) if signed]
     looser, tighter = excess(b, a), excess(a, b)
     verdict = {
         (False, False): "B allows exactly what A allows",
@@ -325,8 +336,10 @@ def _compare(args: argparse.Namespace) -> int:
             name: [{"rule": _rule(entry.rule), "example": _pair(entry.example)} for entry in found]
             for name, found in (("looser", looser), ("stricter", tighter))
         }
-        print(json.dumps({"format": _JSON_FORMAT, "verdict": verdict, **lists}, indent=2))
+        answer = {"verdict": verdict, "unverified": [*map(str, unverified)], **lists}
+        print(json.dumps({"format": _JSON_FORMAT, **answer}, indent=2))
     else:
+        _say_unverified(unverified)
         print(f"A = {args.a}\nB = {args.b}\n{verdict}")
         for found, who in ((looser, "only B"), (tighter, "only A")):
             for entry in found:

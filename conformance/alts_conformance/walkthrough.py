@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 BACKEND, FRONTEND, BATCH = "prod/backend", "prod/frontend", "prod/batch"
 NODE, CELL = "machines/node-1", "cell-1"
-OK, FINDINGS, HARNESS = 0, 1, 3
+OK, FINDINGS, USAGE, HARNESS = 0, 1, 2, 3
 
 
 class Walk:
@@ -107,12 +107,10 @@ class Walk:
         words = "cluster-master", "--state", root / "cluster", "--agent", root / "cluster-machine", "--enter"
         rules = "--cell", CELL, "--workloads", "prod/**", "--may-run", "corp/olga=prod/**", "--operator", "corp/olga"
         await realm.serve("cluster-master", *words, *rules)
-        names = [started.name for started in realm.processes]
         identities = [started.ready["identity"] for started in realm.processes]
         right = identities[:3] == ["realm/signing", "realm/crl", "realm/ca"] and identities[4] == NODE
-        self.step(
-            f"five services run in {len(names)} processes (the daemon on two machines): {', '.join(identities)}", right
-        )
+        told = [f"{started.ready['service']} on {started.ready['identity']}" for started in realm.processes]
+        self.step(f"five services run in {len(told)} processes (the daemon on two machines): {', '.join(told)}", right)
 
     async def schedule(self) -> None:
         """People log in; one may run workloads, another may not; the node agent provisions credentials."""
@@ -373,7 +371,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Walk and print. Returns 0, 1 if a step is not what it should be, 3 if the realm could not be brought up.
+    """Walk and print. Returns 0, 1 if a step is not what it should be, 2 if the directory is there already, 3 if the
+    realm could not be brought up.
 
     Raises:
         KeyboardInterrupt: it was interrupted, or told to end; the realm is gone all the same.
@@ -388,7 +387,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         with terminable():
             if args.keep is not None:
-                args.keep.mkdir(mode=0o700)
+                try:
+                    args.keep.mkdir(mode=0o700)
+                except FileExistsError:
+                    print(f"alts walkthrough: --keep {args.keep}: exists already", file=sys.stderr)
+                    return USAGE
                 asyncio.run(walk(args.keep, tell))
             else:
                 with tempfile.TemporaryDirectory(prefix="alts-") as scratch:

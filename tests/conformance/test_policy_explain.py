@@ -165,10 +165,22 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert alts("explain", "who", a, "machine", "**") == 0
     assert "nobody\n" in capsys.readouterr().out
     assert alts("explain", "who", a, "human", "corp/*", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["grants"][0]["everything"] is True
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["grants"][0]["everything"], answer["unverified"]) == (True, [])
+    assert alts("explain", "who", tmp_path / "b.alts", "human", "corp/*", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["unverified"] == [str(tmp_path / "b.alts")]
+    assert alts("explain", "who", tmp_path / "b.alts", "human", "corp/*") == 0
+    assert "NOT VERIFIED" in capsys.readouterr().out
+    (tmp_path / "cut.alts").write_bytes((tmp_path / "b.alts").read_bytes()[:-1])
+    (tmp_path / "bad.toml").write_text("format = 1\n")
+    for wrong in ("cut.alts", "bad.toml", "none"):
+        assert alts("explain", "compare", a, tmp_path / wrong) == 3
+        assert f"explain: {tmp_path / wrong}: " in capsys.readouterr().err
     assert alts("explain", "compare", a, tmp_path / "b.alts") == 1
     shown = capsys.readouterr().out
     assert "B is looser than A" in shown
+    assert f"{tmp_path / 'b.alts'}: signature NOT VERIFIED" in shown
+    assert f"{a}: signature" not in shown
     assert "only B lets anyone issue a human certificate for corp/anyone" in shown
     assert alts("explain", "compare", b, a) == 0
     assert "B is stricter than A" in capsys.readouterr().out

@@ -45,6 +45,15 @@ def test_the_walk_through(tmp_path: Path) -> None:
     steps = asyncio.run(walkthrough.walk(tmp_path))
     assert len(steps) == 21
     assert [step.text for step in steps if not step.right] == []
+    told = steps[1].text.rpartition(": ")[2].split(", ")
+    assert sorted(told) == [
+        "ca on realm/ca",
+        "cluster-master on realm/cluster-master",
+        "crl on realm/crl",
+        "daemon on machines/node-1",
+        "daemon on realm/cluster-master",
+        "signing on realm/signing",
+    ]
 
 
 @pytest.mark.parametrize(("right", "code"), [(True, 0), (False, 1)])
@@ -80,7 +89,10 @@ def test_what_does_not_start_is_no_finding(
     monkeypatch.setattr(walkthrough.Walk, "walk", walk)
     assert walkthrough.run(argparse.Namespace(keep=tmp_path / "kept")) == 3
     assert "did not start" in capsys.readouterr().err
-    assert walkthrough.run(argparse.Namespace(keep=tmp_path / "kept")) == 3, "the directory must not exist"
+    assert walkthrough.run(argparse.Namespace(keep=tmp_path / "kept")) == 2, "the directory must not exist"
+    assert capsys.readouterr().err == f"alts walkthrough: --keep {tmp_path / 'kept'}: exists already\n"
+    assert walkthrough.run(argparse.Namespace(keep=tmp_path / "none/kept")) == 3
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 def test_processes_are_ended_when_the_harness_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,10 @@ def realm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     path = tmp_path / "shop"
     assert pki("init", path) == 0
     assert pki("issue", path, "web", "--identity", "shop/web/prod", "--category", "workload", "--boundary", "dc1") == 0
-    assert capsys.readouterr().out == f"made realm shop in {path}\nissued web: workload shop/web/prod\n"
+    assert (
+        capsys.readouterr().out
+        == f"made the realm 'shop' in the directory {path}\nissued web: workload shop/web/prod\n"
+    )
     return path
 
 
@@ -92,9 +95,28 @@ def test_show_of_a_damaged_credential_shows_the_others_and_is_exit_3(
     [
         (["init", "{realm}"], 3, "exists already"),
         (["init", "/proc/none"], 3, "/proc"),
-        (["init", "{realm}/../other", "--name", "a/b"], 3, "name of the realm"),
+        (["init", "{realm}/../other", "--name", "a/b"], 2, "name of the realm"),
         (["issue", "{realm}", "web", "--identity", "x", "--category", "human"], 3, "exists already"),
-        (["issue", "{realm}", "new", "--identity", "x//y", "--category", "human"], 3, "not an identity"),
+        (["issue", "{realm}", "new", "--identity", "x//y", "--category", "human"], 2, "not an identity"),
+        (["issue", "{realm}", "new", "--identity", "x/*", "--category", "human"], 2, "no pattern is one"),
+        (["issue", "{realm}", "new", "--identity", "x", "--category", "human", "--issuer", ""], 2, "issuer: ''"),
+        (["issue", "{realm}", ".new", "--identity", "x", "--category", "human"], 2, "without a leading dot"),
+        (["issue", "{realm}", "new", "--identity", "x", "--category", "human", "--not-after", "0"], 2, "72000 s"),
+        (["issue", "{realm}", "new", "--identity", "x", "--category", "machine", "--not-after", "9"], 2, "before it"),
+        (
+            ["issue", "{realm}", "new", "--identity", "x", "--category", "machine", "--boundary", "a b"],
+            2,
+            "boundary: 'a b' is not 1 to 63 of A-Z",
+        ),
+        (["resumption-key", "{realm}", "x//y"], 2, "not an identity"),
+        (["resumption-key", "{realm}", "x"], 3, "no credential is for"),
+        (["verify", "{realm}", "{realm}/credentials/web/handshake.cert", "--target", "shop/*"], 2, "no pattern is one"),
+        (["revoke", "{realm}", "ffffffffffffffff"], 2, "not a revocation ID: ffffffffffffffff"),
+        (["revoke", "{realm}", "0300000000000002", "--master"], 2, "name of a credential"),
+        (["revoke", "{realm}", "030000000000000A"], 2, "16 lower-case hexadecimal digits"),
+        (["revoke", "{realm}", "0x12"], 2, "16 lower-case hexadecimal digits"),
+        (["revoke", "{realm}", "db"], 2, "no credential of the realm"),
+        (["show", "{realm}", ".x"], 2, "without a leading dot"),
         (["issue", "/dev/null", "new", "--identity", "x", "--category", "human"], 3, "not a directory"),
         (["show", "{realm}", "nobody"], 3, "no credential 'nobody'"),
         (["show", "/tmp"], 3, "alts pki show"),
@@ -130,14 +152,26 @@ def test_verify_and_revoke(realm: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert verdict("--target", "shop/db", "--target", "shop/web/prod")[0] == 0
     assert verdict("--target", "shop/db") == (1, "refused: WRONG_IDENTITY")
     assert verdict("--at", "2001-01-01") == (1, "refused: CERTIFICATE_EXPIRED")
+    assert pki("verify", realm, file, "--at", "2001-01-01") == 1
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [line.split(" valid ")[0] for line in told] == [
+        "handshake cert",
+        "master cert",
+        "judged at 2001-01-01T00:00:00Z",
+    ]
+    assert told[0].endswith("Z to no expiry")
+    assert pki("verify", realm, file.with_name("master.cert")) == 1
+    assert "this is a master certificate" in capsys.readouterr().out
     assert pki("revoke", realm, "web") == 0
     assert capsys.readouterr().out == "revoked 0300000000000002\n"
     assert verdict() == (1, "refused: CERTIFICATE_REVOKED")
     assert pki("revoke", realm, "web", "--master") == 0
     assert capsys.readouterr().out == "revoked 0300000000000002\nrevoked 0300000000000001\n"
-    assert pki("revoke", realm, "0200000000000009") == 0
-    assert pki("revoke", realm, "0900000000000009") == pki("revoke", realm, "nobody") == 3
-    assert pki("revoke", realm, "0200000000000009", "--master") == 3
+    assert pki("revoke", realm, "0200000000000009") == pki("revoke", realm, "0300000000000001") == 0
+    assert capsys.readouterr().out == (
+        "revoked 0200000000000009: no credential here has this ID\nrevoked 0300000000000001: of web\n"
+    )
+    assert (pki("revoke", realm, "0900000000000009"), pki("revoke", realm, "nobody")) == (2, 3)
     assert pki("verify", realm, realm / "nothing") == pki("verify", realm, realm) == 3
     file.write_bytes(file.read_bytes()[:-1])
     capsys.readouterr()

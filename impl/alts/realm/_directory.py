@@ -22,9 +22,9 @@ from .._config import Credential
 from .._errors import ConfigurationError, PeerViolation
 from .._issuer import Issuer, MasterKey, Realm, SigningService
 from .._messages import RESUMPTION_ID_SIZE
-from .._names import IDENTITY, SEGMENT
 from .._trust import CATEGORY_SHIFT, HUMAN_LIFETIME, Category, Policy, Rule, Trust, parse_certificate
 from . import _files, _resumption_keys
+from ._arguments import NAME, BadArgument, check_boundary, check_identity, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,16 +33,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of every JSON file of a realm directory."""
-NAME = re.compile(SEGMENT, re.ASCII)
-"""The name of a realm or of a credential: one segment of an identity (SPEC 4.3) that does not start with `.`."""
 MAX_REVOKED_SIZE = 64 << 20
 _REVOCATION_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _MAX_TIME = 2**63 - 1
-
-
-def _check_name(name: str, what: str) -> None:
-    if not NAME.fullmatch(name) or name.startswith("."):
-        raise ConfigurationError(f"{what}: {name!r} is not 1 to 63 of A-Z a-z 0-9 . _ - @ without a leading dot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ class RealmDirectory:
         Raises:
             ConfigurationError: the name is none, something is at `path`, or it cannot be written.
         """
-        _check_name(name, "name of the realm")
+        check_name(name, "name of the realm")
         with _files.explained(path):
             target = Path(os.path.realpath(path))
         realm = Realm(random, now=0)
@@ -109,6 +102,19 @@ class RealmDirectory:
             _files.check_directory(path / folder)
         key = _files.read_key(path / "signing/ed25519.pub", private=False)
         return cls(path, name, key, _read_policy(path / "policy.json"), _read_revoked(path / "revoked.json"))
+
+    def holders(self, revocation_id: int) -> tuple[str, ...]:
+        """Return the names of the credentials with this ID, the master certificate's too; damaged ones are left out.
+
+        Raises:
+            ConfigurationError: the folder cannot be read, or something else lies in it.
+        """
+        found = []
+        for name in self.names():
+            with contextlib.suppress(ConfigurationError):
+                if revocation_id in self.credential(name).peer.revocation_ids:
+                    found.append(name)
+        return tuple(found)
 
     def trust(self, policy: Policy | None = None) -> Trust:
         """Return what a member of the realm believes, with its own policy if it has one (POLICY-2)."""
@@ -207,10 +213,11 @@ class RealmDirectory:
                 or cannot be written. Nothing is left behind but, at most, revocation IDs that nobody has (and, if the
                 very last synchronisation is what failed, the whole credential).
         """
-        _check_name(name, "name of the credential")
-        for what, text in (("identity", identity), ("issuer", issuer or "ca")):
-            if not IDENTITY.fullmatch(text):
-                raise ConfigurationError(f"{what}: {text!r} is not an identity (SPEC 4.3)")
+        check_name(name, "name of the credential")
+        check_identity(identity, "identity")
+        if issuer is not None:
+            check_identity(issuer, "issuer")
+        check_boundary(boundary)
         folder = self.path / "credentials" / name
         with _files.explained(folder):
             if folder.exists():
@@ -220,7 +227,11 @@ class RealmDirectory:
         if end is None:
             end = begin + HUMAN_LIFETIME if category is Category.HUMAN else 0
         if not (0 <= begin <= _MAX_TIME and 0 <= end <= _MAX_TIME):
-            raise ConfigurationError("validity: a time before 1970 or too far away")
+            raise BadArgument("validity: a time before 1970 or too far away")
+        if end and begin > end:
+            raise BadArgument("validity: it ends before it begins")
+        if category is Category.HUMAN and not 0 < end <= begin + HUMAN_LIFETIME:
+            raise BadArgument(f"validity: a human's certificate expires, at most {HUMAN_LIFETIME} s later (ISSUE-5)")
         workload = category is Category.WORKLOAD
         source = Issuer(
             issuer or (Realm.CLUSTER_MASTER_NAME if workload else Realm.CA_NAME),
@@ -246,7 +257,9 @@ class RealmDirectory:
             ConfigurationError: it is no revocation ID, or the directory is damaged or cannot be written.
         """
         if revocation_id >> CATEGORY_SHIFT not in set(Category):
-            raise ConfigurationError(f"not a revocation ID: {revocation_id:#x}")
+            raise BadArgument(
+                f"not a revocation ID: {revocation_id:016x}; the first two digits are 01 (human), 02 or 03 (REVOKE-3)"
+            )
         path = self.path / "revoked.json"
         with _files.locked(self.path):
             revoked = _read_revoked(path) | {revocation_id}
@@ -277,6 +290,7 @@ class RealmDirectory:
         Raises:
             ConfigurationError: no credential has that identity, or a file is damaged or cannot be written.
         """
+        check_identity(identity, "identity")
         described = [self.path / "credentials" / name / "credential.json" for name in self.names()]
         held = sorted({str(_read_json(path, "identity", "category")["identity"]) for path in described})
         if identity not in held:
@@ -293,7 +307,7 @@ class RealmDirectory:
         return made.keys
 
     def _folder(self, name: str) -> Path:
-        _check_name(name, "name of the credential")
+        check_name(name, "name of the credential")
         folder = self.path / "credentials" / name
         with _files.explained(folder):
             if not folder.exists():

@@ -6,7 +6,10 @@ import datetime
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from alts_schema.certificate_pb2 import MasterCertificate, MasterCertificateBody
+
 from .._errors import PeerViolation
+from .._messages import decode_credential
 from .._table import Role
 from .._trust import Category, verify_certificate
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .._config import Credential
+    from .._trust import Certificate
     from ._directory import RealmDirectory
 
 
@@ -118,6 +122,22 @@ def credential_text(document: Mapping[str, Any]) -> str:
         ("chain", verdict),
     ]
     return "\n".join([f"credential {document['name']}", *(f"  {label:<16}  {value}" for label, value in rows)])
+
+
+def expiry_text(certificate: Certificate, now: int) -> str:
+    """Return when a certificate's two parts are valid, and when they were judged, as lines."""
+    rows = [(f"{what} cert", f"valid {_time(begin)} to {_time(end) if end else 'no expiry'}")
+            for what, begin, end in reversed(certificate.validity)]  # fmt: skip
+    return "\n".join(f"  {label:<16}  {value}" for label, value in [*rows, ("judged at", _time(now))])
+
+
+def is_master(raw: bytes) -> bool:
+    """Tell whether this is a serialised MasterCertificate."""
+    try:
+        decode_credential(MasterCertificateBody, decode_credential(MasterCertificate, raw).body)
+    except PeerViolation:
+        return False
+    return True
 
 
 def _validity(certificate: Mapping[str, Any]) -> str:

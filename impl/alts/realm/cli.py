@@ -12,14 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .._errors import ConfigurationError, PeerViolation
+from .._errors import ConfigurationError, ErrorCode, PeerViolation
 from .._messages import MAX_CERTIFICATE_SIZE
 from .._table import Role
-from .._trust import Category, verify_certificate
-from ._directory import NAME, RealmDirectory, category_of
-from ._show import credential_text, describe_credential, describe_realm, realm_text
+from .._trust import Category, parse_certificate, verify_certificate
+from ._arguments import NAME, BadArgument, check_identity, check_name
+from ._directory import RealmDirectory, category_of
+from ._show import credential_text, describe_credential, describe_realm, expiry_text, is_master, realm_text
 
-EXIT_OK, EXIT_FINDINGS, EXIT_FAILED = 0, 1, 3
+EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_FAILED = 0, 1, 2, 3
+_ID = re.compile(r"[0-9a-f]{16}")
+_LIKE_AN_ID = re.compile(r"(0[xX])?[0-9a-fA-F]{1,32}")
 _SHOW_FORMAT = 1
 
 
@@ -62,12 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     revoke = commands.add_parser("revoke", help="revoke a credential, or any revocation ID")
     revoke.add_argument("directory", type=Path, metavar="DIR")
-    revoke.add_argument("what", metavar="NAME|ID", help="of a credential, or 16 hexadecimal digits")
+    revoke.add_argument("what", metavar="NAME|ID", help="of a credential, or 16 lower-case hexadecimal digits")
     revoke.add_argument("--master", action="store_true", help="the credential's master certificate too")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one command. Returns 0, 1 (`show`, `verify`: refused by peers), or 3 (damaged, taken, unwritable)."""
+    """Run one command. Returns 0, 1 (`show`, `verify`: peers refuse), 2 (usage) or 3 (damaged, taken, unwritable)."""
     try:
         if args.pki_command == "init":
             return _init(args)
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         return _show(args)
     except ConfigurationError as error:
         print(f"alts pki {args.pki_command}: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, BadArgument) else EXIT_FAILED
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -90,7 +93,7 @@ def _init(args: argparse.Namespace) -> int:
     own = Path(os.path.realpath(directory)).name
     name = args.name if args.name is not None else own if NAME.fullmatch(own) and own[0] != "." else "realm"
     realm = RealmDirectory.create(directory, name=name, random=os.urandom)
-    print(f"made realm {realm.name} in {directory}")
+    print(f"made the realm {realm.name!r} in the directory {directory}")
     return EXIT_OK
 
 
@@ -121,6 +124,8 @@ def _resumption_key(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    if args.name is not None:
+        check_name(args.name, "name of the credential")
     realm = RealmDirectory.load(args.directory)
     names = realm.names() if args.name is None else (args.name,)
     shown: list[dict[str, Any]] = []
@@ -147,6 +152,8 @@ def _show(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     realm = RealmDirectory.load(args.directory)
+    for target in args.target:
+        check_identity(target, "--target")
     try:
         if not args.certificate.is_file() and args.certificate.exists() and not args.certificate.is_dir():
             raise ConfigurationError(f"{args.certificate}: is not a regular file")  # a FIFO would hang here
@@ -159,6 +166,10 @@ def _verify(args: argparse.Namespace) -> int:
         peer = verify_certificate(raw, realm.trust(), now, role=Role(args.role), targets=frozenset(args.target)).peer()
     except PeerViolation as violation:
         print(f"refused: {violation}")
+        if violation.code is ErrorCode.CERTIFICATE_EXPIRED:
+            print(expiry_text(parse_certificate(raw), now))
+        elif violation.code is ErrorCode.BAD_CERTIFICATE and is_master(raw):
+            print("  this is a master certificate; peers show, and this command judges, handshake certificates")
         return EXIT_FINDINGS
     print(f"valid: {peer.category.name.lower()} {peer.identity}, issuer {peer.issuer}")
     return EXIT_OK
@@ -166,14 +177,20 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _revoke(args: argparse.Namespace) -> int:
     realm = RealmDirectory.load(args.directory)
-    if re.fullmatch(r"[0-9a-f]{16}", args.what):
+    if _ID.fullmatch(args.what):
         if args.master:
-            raise ConfigurationError("--master goes with the name of a credential")
-        numbers = [int(args.what, 16)]
-    else:
-        peer = realm.credential(args.what).peer
-        numbers = list(dict.fromkeys(peer.revocation_ids if args.master else peer.revocation_ids[:1]))
-    for number in numbers:
+            raise BadArgument("--master goes with the name of a credential")
+        number = int(args.what, 16)
+        realm.revoke(number)
+        of = ", ".join(realm.holders(number))
+        print(f"revoked {number:016x}: {f'of {of}' if of else 'no credential here has this ID'}")
+        return EXIT_OK
+    if _LIKE_AN_ID.fullmatch(args.what) and args.what not in realm.names():
+        raise BadArgument(
+            f"{args.what!r} is no credential of the realm, and a revocation ID is 16 lower-case hexadecimal digits"
+        )
+    peer = realm.credential(args.what).peer
+    for number in dict.fromkeys(peer.revocation_ids if args.master else peer.revocation_ids[:1]):
         realm.revoke(number)
         print(f"revoked {number:016x}")
     return EXIT_OK

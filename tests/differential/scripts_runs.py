@@ -98,6 +98,14 @@ def _resumed(side: str, name: str, finish: str = "resumed_finish") -> Family:
     return Family(f"{name}, {side}, {finish}", marks, ciphers, handshakes=2, unclaimed=unclaimed)
 
 
+def _kept(maker: str, name: str) -> Family:
+    """A full handshake in which one end makes a ticket, which is not used."""
+    file, ciphers = _CIPHERS[name]
+    ends = ("full_roles", f"finish_{maker}_ticket_told", "tickets_kept", "realm")
+    marks = frozenset(f"brief/{one}.pvl" for one in (file, *ends))
+    return Family(f"{name}, {maker}-made ticket", marks, ciphers, unclaimed=frozenset(CLAIMS))
+
+
 def _chain(side: str, name: str) -> Family:
     """A full handshake and two sessions, each resumed with a ticket of the one before, each at another replica."""
     file, ciphers = _CIPHERS[name]
@@ -120,6 +128,13 @@ FAMILIES: Final = (
     ),
     *(_brief(name, finish) for finish in ("finish", "finish_with_tickets") for name in _CIPHERS),
     *(_brief(name, realm="machines_realm") for name in ("PFS", "KCI", "hybrid")),
+    Family(
+        "PFS, entities of all categories",
+        frozenset({"brief/cipher_pfs.pvl", "brief/machines_roles.pvl", "brief/finish.pvl", "lib/realm.pvl"}),
+        ("x25519PfsSha256",),
+        unclaimed=frozenset({"ClientStarts"}),
+    ),
+    *(_kept(maker, name) for maker in ("client", "server") for name in ("static, brief", "PFS")),
     *(_resumed(side, name, finish) for side in _SIDES for name in ("static, brief", "PFS") for finish in _RESUMED),
     *(_chain(side, name) for side in _SIDES for name in ("static, brief", "PFS")),
 )

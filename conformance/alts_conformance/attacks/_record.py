@@ -25,9 +25,6 @@ class Outcome(enum.StrEnum):
 
 
 # Reasons why a trial names no query. Where a script is written, a `Query` takes the place of the reason.
-NO_ROTATION_SCRIPT = (
-    "no script models the rotation of static keys; `alts model explore --search resumption` searches for it"
-)
 NO_LATER_SCRIPT = "no script models revocation in resumption; `alts model explore --search resumption` searches for it"
 
 

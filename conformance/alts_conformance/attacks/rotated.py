@@ -14,7 +14,7 @@ from . import _forge
 from ._attacker import Attacker
 from ._forge import PFS, STATIC
 from ._pose import Shares, pose
-from ._record import NO_ROTATION_SCRIPT, Attack, Outcome, Trial
+from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, honest_call, key_of, resumption_keys
 from ._story import CLIENT_INIT, SERVER_FINISHED, SERVER_INIT
 
@@ -164,22 +164,21 @@ ATTACKS = (
                 f"{STATIC}",
                 Outcome.WORKS,
                 _static,
-                without_query="no script models the rotation of static keys; that a leaked one opens the session "
-                "is static/forward-secrecy/later-payload-client-to-server",
+                query=Query("static_rotated_server_made.pv", "static/rotated/server-made", "false"),
             ),
             Trial(
                 "pfs-server-made",
                 f"{PFS}, and the server may make tickets",
                 Outcome.WORKS,
                 _pfs_early,
-                without_query=NO_ROTATION_SCRIPT,
+                query=Query("pfs_rotated_server_made.pv", "pfs/rotated/server-made", "false"),
             ),
             Trial(
                 "pfs",
                 f"{PFS}, as it comes: the server makes none",
                 Outcome.BLOCKED,
                 _pfs_late,
-                without_query=NO_ROTATION_SCRIPT,
+                without_query="there is no ticket; that a ticket of a client stays secret is pfs/rotated/client-made",
             ),
         ),
     ),

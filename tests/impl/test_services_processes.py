@@ -208,6 +208,11 @@ def test_what_people_and_operators_do(tmp_path: Path) -> None:
         (("daemon", "--state", "s", "--book", "b", "--listen", "127.0.0.1:1"), 2, "unrecognized"),
         (("issuance", "find", "none", "a"), 3, "none"),
         (("issuance",), 2, "WHAT"),
+        (("issuance", "token", "none", "machines/*", "out"), 2, "identity: 'machines/*' is not an identity (SPEC 4.3)"),
+        (("issuance", "add-user", "none", "a/b", "corp/a"), 2, "name: 'a/b' is not 1 to 63 of"),
+        (("issuance", "found", "new", "--realm", "a//b"), 2, "--realm: 'a//b' is not an identity"),
+        (("issuance", "found", "new", "--realm", "a", "--deployment", ""), 2, "--deployment: '' is not 1 to 63 of"),
+        (("daemon", "--state", "s", "--book", "b", "--boundary", "a b"), 2, "--boundary: 'a b' is not 1 to 63 of"),
     ],
 )
 def test_wrong_command_lines(tmp_path: Path, words: tuple[str, ...], code: int, says: str) -> None:

@@ -32,6 +32,12 @@ def check_identity(identity: str, what: str) -> None:
         )
 
 
+def check_segment(text: str, what: str) -> None:
+    """Refuse what is not one segment of an identity. Raises BadArgument."""
+    if not NAME.fullmatch(text):
+        raise BadArgument(f"{what}: {text!r} is not {_SEGMENT_RULE}, and '.' and '..' are not either (SPEC 4.3)")
+
+
 def check_boundary(boundary: str) -> None:
     """Refuse what is no physical boundary. Raises BadArgument."""
     if not BOUNDARY.fullmatch(boundary):

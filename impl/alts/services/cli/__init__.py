@@ -24,6 +24,7 @@ from ..._names import PATTERN
 from ...grpclib_adapter import serve
 from ...policy import Freshness
 from ...realm import _files
+from ...realm._arguments import BadArgument, check_boundary, check_identity, check_segment
 from .._book import AddressBook, parse_address
 from .._ca import Token
 from .._machine import Machine, Tenant, together
@@ -104,6 +105,29 @@ def pattern(text: str) -> str:
     """Check an identity pattern (SPEC 4.4)."""
     if not PATTERN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not an identity pattern")
+    return text
+
+
+def identity(text: str) -> str:
+    """Check an identity (SPEC 4.3)."""
+    return _checked(text, lambda: check_identity(text, "IDENTITY"))
+
+
+def segment(text: str) -> str:
+    """Check one segment of an identity (SPEC 4.3)."""
+    return _checked(text, lambda: check_segment(text, "NAME"))
+
+
+def boundary(text: str) -> str:
+    """Check a physical boundary (SPEC 4.7)."""
+    return _checked(text, lambda: check_boundary(text))
+
+
+def _checked(text: str, check: Callable[[], None]) -> str:
+    try:
+        check()
+    except BadArgument as error:
+        raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None  # it names the argument
     return text
 
 

@@ -10,7 +10,7 @@ from .._book import AddressBook
 from .._cluster import DAY, ClusterCore, ClusterSettings, MayRun
 from .._issuers import ClusterService, IssuerLink
 from .._machine import Machine, Tenant
-from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service
+from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service, segment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="state directory of this machine's ALTS daemon, which makes the handshake certificates (default: --state"
         " has a master key of its own)",
     )
-    parser.add_argument("--cell", required=True, metavar="NAME", help="the cell, one identity segment")
+    parser.add_argument("--cell", type=segment, required=True, metavar="NAME", help="the cell, one identity segment")
     parser.add_argument(
         "--workloads",
         action="append",

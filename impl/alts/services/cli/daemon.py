@@ -12,7 +12,7 @@ from .._agent import DAY, HOUR, AgentSettings
 from .._book import AddressBook
 from .._machine import Machine, together
 from .._others import NodeAgent
-from . import SYSTEM, add_common, duration, freshness, guarded, load_token, stop_signal, tell_ready
+from . import SYSTEM, add_common, boundary, duration, freshness, guarded, load_token, stop_signal, tell_ready
 from ._clear import channel_in_clear
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token", type=Path, metavar="FILE", help="enrolment token, for a machine that has no certificate yet"
     )
-    parser.add_argument("--boundary", default="", metavar="NAME", help="physical boundary of the machine")
+    parser.add_argument(
+        "--boundary", type=boundary, default="", metavar="NAME", help="physical boundary of the machine"
+    )
     parser.add_argument(
         "--handshake-lifetime",
         type=duration,

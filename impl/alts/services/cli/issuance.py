@@ -29,7 +29,7 @@ from .._crl import CrlCore, CrlSettings
 from .._found import found, revocation_signer
 from .._people import login
 from .._rpc import Remote, connector
-from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, require_installed, save_token
+from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, identity, require_installed, save_token, segment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "found", _found, "make a realm: state directories for signing, ca, crl, and what all machines trust"
     )
     entry.add_argument("directory", type=Path)
-    entry.add_argument("--realm", required=True, metavar="NAME")
-    entry.add_argument("--deployment", default="production", metavar="NAME")
+    entry.add_argument("--realm", type=identity, required=True, metavar="NAME")
+    entry.add_argument("--deployment", type=segment, default="production", metavar="NAME")
     entry.add_argument("--policy", type=Path, metavar="FILE", help="the first policy document")
 
     entry = command("install", _install, "install a trust directory on a machine")
@@ -60,13 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     entry = command("add-user", _add_user, "register a human at the CA, or change the password; prints the TOTP secret")
     entry.add_argument("state", type=Path, help="state directory of the CA")
-    entry.add_argument("name")
-    entry.add_argument("identity")
+    entry.add_argument("name", type=segment)
+    entry.add_argument("identity", type=identity)
     entry.add_argument("--password-stdin", action="store_true")
 
     entry = command("token", _token, "permit one machine to enrol: writes a token file")
     entry.add_argument("state", type=Path, help="state directory of the CA")
-    entry.add_argument("identity")
+    entry.add_argument("identity", type=identity)
     entry.add_argument("out", type=Path)
 
     entry = command("publish-policy", _publish_policy, "compile a policy document and have the CRL service hand it out")
@@ -76,12 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     entry = command("find", _find, "print the revocation IDs that were reported for an identity")
     entry.add_argument("state", type=Path, help="state directory of the CRL service")
-    entry.add_argument("identity")
+    entry.add_argument("identity", type=identity)
 
     entry = command("login", _call(_login), "log in at the CA; the credential lasts 20 hours")
     _add_caller(entry, "state directory of this machine's daemon")
-    entry.add_argument("name")
-    entry.add_argument("identity")
+    entry.add_argument("name", type=segment)
+    entry.add_argument("identity", type=identity)
     entry.add_argument("out", type=Path, help="directory for the credential")
     entry.add_argument("--password-stdin", action="store_true", help="read password and code from two lines of stdin")
 
@@ -95,19 +95,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_caller(entry, "state directory of this machine's daemon")
         entry.add_argument("--credential", type=Path, required=True, metavar="DIR", help="as made by login")
         if name == "schedule":
-            entry.add_argument("identity")
-            entry.add_argument("node")
+            entry.add_argument("identity", type=identity)
+            entry.add_argument("node", type=identity)
         elif name == "stop":
             entry.add_argument("workload")
         elif name == "revoke":
-            entry.add_argument("ids", nargs="+", type=_number, metavar="ID", help="16 hexadecimal digits")
+            entry.add_argument("ids", nargs="+", type=_number, metavar="ID", help="16 lower-case hexadecimal digits")
             entry.add_argument("--reason", default="")
 
 
 def _number(text: str) -> int:
     """Check a revocation ID."""
     if not re.fullmatch(r"[0-9a-f]{16}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 16 hexadecimal digits")
+        raise argparse.ArgumentTypeError(f"{text!r} is not 16 lower-case hexadecimal digits")
     return int(text, 16)
 
 

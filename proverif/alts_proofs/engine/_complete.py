@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from alts_proofs.engine._clauses import Clause, is_free
 from alts_proofs.engine._facts import BLOCKING
 from alts_proofs.engine._saturate import Prover, resolve
+from alts_proofs.engine._terms import App
 
 _STEPS = 250
 _WAITING = 4000
@@ -27,7 +28,7 @@ def underived(clause: Clause) -> list[int]:
 def completions(prover: Prover, clause: Clause) -> Iterator[Clause]:
     """What resolution makes of `clause` until nothing is left to be derived, the simplest first."""
     waiting: list[tuple[int, int, int, Clause]] = [(0, 0, 0, clause)]
-    seen: set[str] = set()
+    seen: set[tuple[App, tuple[App, ...], tuple[App, ...]]] = set()
     number = 0
     for _ in range(_STEPS):
         if not waiting:
@@ -42,7 +43,7 @@ def completions(prover: Prover, clause: Clause) -> Iterator[Clause]:
         for bucket in prover.by_conclusion.unifiable(one.hypotheses[index]):
             for other in bucket:
                 for made in resolve(prover.normalizer, other, one, index):
-                    said = repr(made)
+                    said = (made.conclusion, made.hypotheses, made.neqs)
                     if said not in seen and len(waiting) < _WAITING:
                         seen.add(said)
                         number += 1

@@ -17,6 +17,8 @@ fact of the premise that the goal is about. Such are the hypotheses of every cla
 not later than that fact; and those of a goal that have come by resolution, not those that it began with (`Mark`). By
 induction over the multisets of moments the use is justified, provided that in the end the whole group is proved.
 What is public the attacker has from the very first moment, so one fact at least must be none of that kind.
+Facts declared with ``not`` belong to the same induction: that the first of them has no derivation is shown with clauses
+that rest on lemmas about earlier moments only, and no lemma is applied to the fact itself.
 
 Conclusions of clauses count as part of a premise too, with lemmas that are proved, but only to drop the clause or to
 make terms equal: events that come with it would not be earlier than it. Terms with equations have several ways to be

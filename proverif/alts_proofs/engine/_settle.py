@@ -24,7 +24,9 @@ from alts_proofs.engine._translate import translate
 
 Result = Literal["true", "false", "cannot_be_proved", "unsupported", "timeout"]
 _ATTEMPTS = 24
-_STEPS = 300
+# Steps of solving a goal: while hints are ignored, before attacks are looked for without; and at the first go.
+_NEARBY = 300
+_FIRST = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +205,18 @@ class _Settler:
                     yield index, Verdict("cannot_be_proved", reason)
                 return
         replayer = Replayer(model)
-        for index, query in zip(indices, queries, strict=True):
-            wanted = goals(query, model, watched)
-            yield index, _Question(query, model, prover, replayer, wanted, model.ignoring if ignored else 0).settle()
+        ignoring = model.ignoring if ignored else 0
+        questions = {
+            index: _Question(query, model, prover, replayer, goals(query, model, watched), ignoring)
+            for index, query in zip(indices, queries, strict=True)
+        }
+        # One query that takes long is not to keep the others waiting.
+        for limit in (_FIRST, None) if len(questions) > 1 else (None,):
+            for index, question in list(questions.items()):
+                verdict = question.settle(limit)
+                if verdict is not None:
+                    del questions[index]
+                    yield index, verdict
 
 
 def _ticker(
@@ -263,20 +274,25 @@ class _Question:
         found.sort(key=lambda one: one.clause.size + 8 * len(one.clause.core))
         return found
 
-    def settle(self) -> Verdict:
-        """The verdict. Looking farther than hints allow is bounded until attacks were looked for nearby."""
+    def settle(self, limit: int | None) -> Verdict | None:
+        """The verdict; None if a goal takes more than `limit` steps.
+
+        Looking farther than hints allow is bounded until attacks were looked for nearby.
+        """
         ignoring = self.ignoring
-        failures = self.failures(True, ignoring, _STEPS if ignoring else None)
-        if failures is None:
-            failures = self.failures(True, 0)
+        failures = self.failures(True, ignoring, _NEARBY if ignoring else limit)
+        if failures is None and ignoring:
+            failures = self.failures(True, 0, limit)
             if failures:
                 verdict = self.attacked(failures)
                 if verdict.result == "false":
                     return verdict
-                failures = self.failures(True, ignoring)
+                failures = self.failures(True, ignoring, limit)
         if failures and any(failure.other is not None for failure in failures):
             # What satisfies an injective query was not resolved any further. Now it is, to tell executions apart.
-            failures = self.failures(False, ignoring)
+            failures = self.failures(False, ignoring, limit)
+        if failures is None:
+            return None
         return self.attacked(failures) if failures else Verdict("true")
 
     def attacked(self, failures: list[Failure]) -> Verdict:
@@ -292,6 +308,7 @@ class _Question:
             if failure.other is not None or not underived(failure.clause):
                 continue
             for clause in completions(self.prover, failure.clause):
+                self.prover.tick(0, 0, 0)
                 found = self.replayer.attack(self.query, Failure(clause))
                 if isinstance(found, Attack):
                     return Verdict("false", None, found.lines)

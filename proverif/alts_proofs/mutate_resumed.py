@@ -291,6 +291,20 @@ REFLECTED: Final = (
     ),
 )
 
+ONE_USE: Final = tuple(
+    Mutant(
+        f"{side}-ticket-used-again",
+        "With the nonce of the holder gone: it uses its ticket any number of times",
+        f"twins/{file}_no_holder_nonce.pv",
+        (Edit(f"brief/{file}_sessions.pvl", f"  {holds}", f"  !{holds}"),),
+        (f"twins/{side}-no-holder-nonce/agreement-{end}",),
+    )
+    for side, file, end, holds in (
+        (_CLIENT_SIDE, "client_side", "client", "HoldingClient(self, server, certificate, held, ticket)"),
+        (_SERVER_SIDE, "server_side", "server", "HoldingServer(self, client, held, ticket)"),
+    )
+)
+
 _UNNOTICED: Final = ("corruption/resumption_keys_stolen.pvl", "  event ResumptionKeyStolen(self);\n", "")
 GUARDS: Final = tuple(
     _mutant(
@@ -304,4 +318,4 @@ GUARDS: Final = tuple(
     for side, end in ((_CLIENT_SIDE, "client"), (_SERVER_SIDE, "server"))
 )
 
-RESUMED: Final = (*SESSIONS, *TICKETS, *REFLECTED, *GUARDS)
+RESUMED: Final = (*SESSIONS, *TICKETS, *REFLECTED, *ONE_USE, *GUARDS)

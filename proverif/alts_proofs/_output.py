@@ -15,7 +15,10 @@ _RESULT = re.compile(r"RESULT (?P<query>.+?) (?P<verdict>is true|is false|cannot
 # What ProVerif adds to the verdict on an injective query: how the query fares without counting.
 _REMARK = re.compile(r"RESULT \((?:but|even) .*")
 _SUMMARY = "Verification summary:"
-_SUMMARY_ENTRY = re.compile(r"Query .+ (?:is true|is false|cannot be proved)\.(?: .*)?")
+# Where there are lemmas, entries are items of two lists.
+_SUMMARY_ENTRY = re.compile(
+    r"(?: - )?(?:Query|Lemma) .+ (?:is true|is false|cannot be proved)(?: in process \d+)?\.(?: .*)?"
+)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Variables of expanded macros get a prefix, repeated names a suffix; both depend on what else is in the file.
 _NUMBERING = re.compile(r"@\d+_|(?<=[A-Za-z])_\d+\b")

@@ -94,3 +94,19 @@ def test_garbage_never_becomes_a_verdict(lines: list[str]) -> None:
             assert reader.line(line) is None
     with pytest.raises(EngineFailure):
         reader.finish()
+
+
+def test_summary_with_lemmas_is_two_lists() -> None:
+    reader = OutputReader()
+    lines = (
+        "RESULT event(A) ==> event(B) is true.",
+        "RESULT not attacker(k[]) is true.",
+        "Verification summary:",
+        "Query(ies):",
+        " - Query not attacker(k[]) is true.",
+        "Associated lemma(s):",
+        " - Lemma event(A) ==> event(B) is true in process 1.",
+    )
+    judged = [one for line in lines if (one := reader.line(line)) is not None]
+    assert [one.verdict for one in judged] == ["true", "true"]
+    reader.finish()

@@ -30,13 +30,13 @@ class Known:
     verdicts: tuple[str, ...]
 
 
-def _known(name: str, verdicts: str, text: str, crypto: bool = True) -> Known:
+def known(name: str, verdicts: str, text: str, crypto: bool = True) -> Known:
     return Known(name, (_CRYPTO if crypto else "") + text, tuple(verdicts.split()))
 
 
 KNOWN = (
-    _known("key kept", "true", "query attacker(s). process new k: bitstring; out(c, senc(s, k))"),
-    _known(
+    known("key kept", "true", "query attacker(s). process new k: bitstring; out(c, senc(s, k))"),
+    known(
         "several executions in front",
         "false true true",
         """
@@ -46,7 +46,7 @@ KNOWN = (
         query x: bitstring, y: bitstring; inj-event(End(x)) && event(Third(y)) ==> inj-event(Begin(x)).
         process !(new n: bitstring; event Begin(n); event Third(n); event End(n))""",
     ),
-    _known(
+    known(
         "one of several executions repeated",
         "false true",
         """
@@ -56,44 +56,10 @@ KNOWN = (
         process !(new n: bitstring; event Begin(n);
           ( out(c, n) | !(in(c, =n); event End(n)) | (in(c, =n); event Third(n)) ))""",
     ),
-    _known(
-        "an event is not later than itself",
-        "true true false true true",
-        """
-        event Pair(bitstring, bitstring).
-        query x: bitstring; event(End(x)) ==> event(End(x)).
-        query x: bitstring; inj-event(End(x)) ==> inj-event(End(x)).
-        query x: bitstring, y: bitstring; inj-event(End(x)) && inj-event(Begin(y)) ==> inj-event(End(x)).
-        query x: bitstring, y: bitstring; inj-event(End(x)) ==> inj-event(End(y)).
-        query x: bitstring, y: bitstring; inj-event(Pair(x, y)) ==> inj-event(Pair(y, x)).
-        process !(in(c, x: bitstring); event End(x); event Begin(x))
-          | !(new n: bitstring; event Pair(n, n); event Pair(n, n))""",
-    ),
-    _known(
-        "one execution is not two, in front and behind",
-        "false false",
-        """
-        event Pair(bitstring, bitstring).
-        query x: bitstring, y: bitstring; inj-event(Pair(x, y)) ==> inj-event(Pair(y, x)).
-        query x: bitstring, y: bitstring; inj-event(Pair(x, y)) ==> inj-event(Pair(x, x)).
-        process !(new n: bitstring; event Pair(n, n); new m: bitstring; event Pair(n, m))""",
-    ),
-    _known(
-        "unequal in front",
-        "true false false true",
-        """
-        event Pair(bitstring, bitstring).
-        query x: bitstring, y: bitstring; event(Pair(x, y)) && x <> y ==> event(Begin(x)).
-        query x: bitstring, y: bitstring; event(Pair(x, y)) ==> event(Begin(x)).
-        query x: bitstring, y: bitstring; event(Pair(x, y)) && x <> y.
-        query x: bitstring, y: bitstring; event(Pair(x, y)) && event(Pair(y, x)) && x <> y.
-        process !(new n: bitstring; event Pair(n, n))
-          | !(new n: bitstring; new m: bitstring; event Begin(n); event Pair(n, m))""",
-    ),
-    _known("key sent", "false", "query attacker(s). process new k: bitstring; out(c, senc(s, k)); out(c, k)"),
-    _known("key in a tuple", "false", "query attacker(s). process new k: bitstring; out(c, (senc(s, k), (k, k)))"),
-    _known("hash hides", "true", "query attacker(s). process out(c, hash(s))"),
-    _known(
+    known("key sent", "false", "query attacker(s). process new k: bitstring; out(c, senc(s, k)); out(c, k)"),
+    known("key in a tuple", "false", "query attacker(s). process new k: bitstring; out(c, (senc(s, k), (k, k)))"),
+    known("hash hides", "true", "query attacker(s). process out(c, hash(s))"),
+    known(
         "private function",
         "true false",
         """
@@ -101,15 +67,15 @@ KNOWN = (
         query attacker(own(s)). query x: bitstring; attacker(own(x)).
         process in(c, x: bitstring); out(c, own((x, x)))""",
     ),
-    _known("public key", "true", "query attacker(s). process new k: bitstring; out(c, pk(k)); out(c, aenc(s, pk(k)))"),
-    _known(
+    known("public key", "true", "query attacker(s). process new k: bitstring; out(c, pk(k)); out(c, aenc(s, pk(k)))"),
+    known(
         "any public key",
         "false",
         """
         query attacker(s).
         process new k: bitstring; out(c, pk(k)); in(c, p: bitstring); out(c, aenc(s, p))""",
     ),
-    _known(
+    known(
         "signature",
         "true false",
         """
@@ -119,7 +85,7 @@ KNOWN = (
           ( !(in(c, x: bitstring); event Begin(x); out(c, sign(x, k)))
           | !(in(c, y: bitstring); let x = check(y, pk(k)) in event End(x)) )""",
     ),
-    _known(
+    known(
         "signature not checked",
         "false",
         """
@@ -128,7 +94,7 @@ KNOWN = (
           ( !(in(c, x: bitstring); event Begin(x); out(c, sign(x, k)))
           | !(in(c, (x: bitstring, y: bitstring)); event End(x)) )""",
     ),
-    _known(
+    known(
         "replay breaks injectivity only",
         "false true",
         """
@@ -138,7 +104,7 @@ KNOWN = (
           ( !(new n: bitstring; event Begin(n); out(c, (n, mac(n, k))))
           | !(in(c, (n: bitstring, m: bitstring)); if m = mac(n, k) then event End(n)) )""",
     ),
-    _known(
+    known(
         "a nonce restores injectivity",
         "true true",
         """
@@ -148,7 +114,7 @@ KNOWN = (
           ( !(in(c, n: bitstring); event Begin(n); out(c, mac(n, k)))
           | !(new n: bitstring; out(c, n); in(c, =mac(n, k)); event End(n)) )""",
     ),
-    _known(
+    known(
         "one session answers once",
         "true",
         """
@@ -159,7 +125,7 @@ KNOWN = (
           | !(new n: bitstring; out(c, n); in(c, (a: bitstring, m: bitstring));
               if m = mac((a, n), k) then event Done(a, n)) )""",
     ),
-    _known(
+    known(
         "conjunction and disjunction",
         "true false",
         """
@@ -172,7 +138,7 @@ KNOWN = (
           | out(c, mac(attacked, k))
           | !(in(c, (x: bitstring, m: bitstring)); if m = mac(x, k) then event End(x)) )""",
     ),
-    _known(
+    known(
         "equality",
         "true false",
         """
@@ -181,7 +147,7 @@ KNOWN = (
         query x: bitstring, y: bitstring; event(Pair(x, y)) ==> x = y.
         process in(c, x: bitstring); event Pair(hash(x), x)""",
     ),
-    _known(
+    known(
         "both events",
         "true false",
         """
@@ -190,7 +156,7 @@ KNOWN = (
         query x: bitstring, y: bitstring; event(Left(x)) && event(Right(y)).
         process (new n: bitstring; event Left(n)) | (new n: bitstring; event Right(n))""",
     ),
-    _known(
+    known(
         "Diffie-Hellman, passive",
         "true",
         """
@@ -203,7 +169,7 @@ KNOWN = (
           ( (new a: bitstring; out(c, exp(g, a)); in(c, y: bitstring); out(c, senc(s, exp(y, a))))
           | (new b: bitstring; out(c, exp(g, b)); in(c, x: bitstring); out(c, senc(s, exp(x, b)))) )""",
     ),
-    _known(
+    known(
         "Diffie-Hellman, man in the middle",
         "false",
         """
@@ -215,7 +181,7 @@ KNOWN = (
           ( (new a: bitstring; out(c, exp(g, a)); in(c, y: bitstring); out(c, senc(s, exp(y, a))))
           | (new b: bitstring; out(c, exp(g, b)); in(c, x: bitstring)) )""",
     ),
-    _known(
+    known(
         "Diffie-Hellman, both ends agree",
         "true false",
         """
@@ -228,7 +194,7 @@ KNOWN = (
           out(c, exp(g, a)); out(c, exp(g, b)); out(c, senc(s, exp(exp(g, a), b)));
           if exp(exp(g, a), b) = exp(exp(g, b), a) then event End(a) else out(c, s)""",
     ),
-    _known(
+    known(
         "Diffie-Hellman, base on the right",
         "true false",
         """
@@ -241,7 +207,7 @@ KNOWN = (
           out(c, (dh(a, base), dh(b, base))); out(c, senc(s, dh(a, dh(b, base))));
           let x = sdec(senc(a, dh(a, dh(b, base))), dh(b, dh(a, base))) in event End(x)""",
     ),
-    _known(
+    known(
         "a cipher without redundancy",
         "false true",
         """
@@ -253,7 +219,7 @@ KNOWN = (
         query attacker(s). query attacker(t).
         process new k: bitstring; new l: bitstring; out(c, dec(s, k)); out(c, k); out(c, enc(t, l))""",
     ),
-    _known(
+    known(
         "the first rule that applies",
         "false true true",
         """
@@ -268,7 +234,7 @@ KNOWN = (
           | (if kind(senc(k, k)) = two then out(c, t))
           | (if kind(hash(k)) <> two then out(c, u)) )""",
     ),
-    _known(
+    known(
         "failure is caught",
         "false true",
         """
@@ -280,7 +246,7 @@ KNOWN = (
         process new k: bitstring;
           out(c, default(sdec(hash(k), k), s)); out(c, default(sdec(senc(k, k), k), t))""",
     ),
-    _known(
+    known(
         "failure stops",
         "true true false",
         """
@@ -290,7 +256,7 @@ KNOWN = (
           ( (if sdec(hash(k), k) = k then out(c, s) else out(c, t))
           | (let x = sdec(hash(k), k) in 0 else out(c, u)) )""",
     ),
-    _known(
+    known(
         "else means different",
         "true false",
         """
@@ -299,7 +265,7 @@ KNOWN = (
         process new k: bitstring; new l: bitstring;
           ((if k = k then 0 else out(c, s)) | (if k = l then 0 else out(c, t)))""",
     ),
-    _known(
+    known(
         "a pattern that does not match",
         "true false",
         """
@@ -309,7 +275,7 @@ KNOWN = (
           ( (let (x: bitstring, =k) = (k, k) in 0 else out(c, s))
           | (let (x: bitstring, =k) = hash(k) in 0 else out(c, t)) )""",
     ),
-    _known(
+    known(
         "tables",
         "true false",
         """
@@ -319,7 +285,7 @@ KNOWN = (
         process new a: bitstring; new b: bitstring;
           ( (insert rows(a, b)) | (get rows(=b, x) in out(c, s)) | (get rows(=a, x) suchthat x = b in out(c, t)) )""",
     ),
-    _known(
+    known(
         "tables, nothing there",
         "false",
         """
@@ -327,7 +293,7 @@ KNOWN = (
         query attacker(s).
         process get rows(x) in 0 else out(c, s)""",
     ),
-    _known(
+    known(
         "phases",
         "true false",
         """
@@ -336,14 +302,14 @@ KNOWN = (
         process new k: bitstring; new l: bitstring;
           ( (in(c, =k); out(c, s)) | (phase 1; out(c, k)) | (out(c, senc(t, l)); phase 1; out(c, l)) )""",
     ),
-    _known(
+    known(
         "phases in queries",
         "true false",
         """
         query attacker(s) phase 0. query attacker(s) phase 1.
         process new k: bitstring; out(c, senc(s, k)); phase 1; out(c, k)""",
     ),
-    _known(
+    known(
         "a private channel",
         "true false",
         """
@@ -352,14 +318,14 @@ KNOWN = (
         query attacker(s). query attacker(t).
         process (out(d, t)) | (in(d, x: bitstring); out(c, (x, hash(s))))""",
     ),
-    _known(
+    known(
         "a name for each session",
         "true",
         """
         query x: bitstring; event(End(x)).
         process !new k: bitstring; new l: bitstring; (out(c, k) | (in(c, =l); event End(l)))""",
     ),
-    _known(
+    known(
         "sessions make different names",
         "false",
         """
@@ -368,7 +334,7 @@ KNOWN = (
         process (!new k: bitstring; out(d, k))
           | (in(d, x: bitstring); in(d, y: bitstring); if x <> y then out(c, s))""",
     ),
-    _known(
+    known(
         "secrecy assumption",
         "true",
         """
@@ -376,7 +342,7 @@ KNOWN = (
         query attacker(s).
         process new k: bitstring; out(c, senc(s, k))""",
     ),
-    _known(
+    known(
         "macros",
         "true false",
         """
@@ -390,14 +356,14 @@ KNOWN = (
         let Opener = in(c, x: bitstring); let y = open(x) in event End(y).
         process !Locker(s) | !Opener""",
     ),
-    _known(
+    known(
         "names of queries",
         "true false",
         """
         query attacker(new k). query attacker(new l).
         process !new k: bitstring; new l: bitstring; out(c, senc(l, k)); out(c, l)""",
     ),
-    _known(
+    known(
         "a comparison sees what is around its pattern",
         "true false",
         """
@@ -407,7 +373,7 @@ KNOWN = (
           ( (in(c, (x: bitstring, =x)); out(c, s))
           | (in(c, x: bitstring); let (x: bitstring, =x) = (a, x) in out(c, t)) )""",
     ),
-    _known(
+    known(
         "conditions",
         "false true",
         """
@@ -417,7 +383,7 @@ KNOWN = (
           ( (if (k = l || k <> l) && not(k = l) then out(c, s))
           | (if not(k = k) || (k = l && k = k) then out(c, t)) )""",
     ),
-    _known(
+    known(
         "a derivation that is no run",
         "cannot_be_proved false",
         """
@@ -426,7 +392,7 @@ KNOWN = (
         query attacker(s). query attacker(t).
         process (out(d, s)) | (out(d, t)) | (in(d, x: bitstring); in(d, =s); out(c, x))""",
     ),
-    _known(
+    known(
         "a failure is no term",
         "false false true true",
         """
@@ -442,7 +408,7 @@ KNOWN = (
           | (if twice(bad(two), bad(two)) = two then out(c, u))
           | (in(c, m: bitstring); if twice(m, m) = two then out(c, v))""",
     ),
-    _known(
+    known(
         "all but one",
         "false",
         """

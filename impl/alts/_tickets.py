@@ -222,7 +222,10 @@ def _as_written(raw: bytes) -> Session | None:
         return None
     created = one[0] & 127 | (one[1] & 127) << 7 | (one[2] & 127) << 14 | (one[3] & 127) << 21 | one[4] << 28
     full_handshake = two[0] & 127 | (two[1] & 127) << 7 | (two[2] & 127) << 14 | (two[3] & 127) << 21 | two[4] << 28
-    ends = _ends(raw[begin:end]) if raw.endswith(_times(created, full_handshake)) else None
+    try:
+        ends = _ends(raw[begin:end]) if raw.endswith(_times(created, full_handshake)) else None
+    except (DecodeError, ValueError):  # what is wrong with it, if anything, is the library's to say
+        return None
     return None if ends is None else Session(raw[begin - SECRET_SIZE : begin], *ends, created, full_handshake)
 
 

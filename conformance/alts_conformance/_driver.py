@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _shapes
+from ._children import end_child
 from ._verdict import HarnessError, PeerCrashed, PeerHung, PeerMisbehaved
 
 PROTOCOL = 1
@@ -256,9 +257,7 @@ class Driver:
     async def kill(self) -> None:
         """End the process, whatever it is doing."""
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            await end_child(self._process)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

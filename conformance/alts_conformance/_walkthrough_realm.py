@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from alts.services import (
     login,
     totp_code,
 )
+
+from ._children import end_child, signal_child, start_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +104,7 @@ class Realm:
         Raises:
             HarnessError: it failed.
         """
-        process = await asyncio.create_subprocess_exec(
+        process = await start_child(
             *(sys.executable, "-m", "alts.services", "issuance", *map(str, words)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -113,7 +116,7 @@ class Realm:
         except TimeoutError:
             raise HarnessError(f"alts issuance {words[0]}: not done within {PATIENCE:g} s") from None
         finally:
-            await _kill(process)
+            await end_child(process)
         if process.returncode:
             raise HarnessError(f"alts issuance {words[0]}: {err.decode().strip()}")
         return out.decode().strip()
@@ -131,7 +134,7 @@ class Realm:
         """
         log = self.root / f"{name}.log"
         with log.open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
+            process = await start_child(
                 *(sys.executable, "-m", module, *map(str, words)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
@@ -154,16 +157,15 @@ class Realm:
         """End every process in order; return the exit codes. Interrupted, it ends them all the same, by force."""
         codes = []
         for started in reversed(self.processes):
-            with contextlib.suppress(ProcessLookupError):
-                started.process.terminate()
+            signal_child(started.process, signal.SIGTERM)
         try:
             for started in self.processes:
                 try:
                     codes.append(await asyncio.wait_for(started.process.wait(), 20))
                 except TimeoutError:
-                    codes.append(await _kill(started.process))
+                    codes.append(await end_child(started.process))
         finally:
-            await asyncio.gather(*(_kill(started.process) for started in self.processes))
+            await asyncio.gather(*(end_child(started.process) for started in self.processes))
         await asyncio.gather(*self._readers, return_exceptions=True)
         self.processes.clear()
         return codes
@@ -205,14 +207,6 @@ class Person(CredentialHolder):
         self.beliefs = FileHolder(machine / "local", machine / "trust", time.time).beliefs
         super().__init__(self.beliefs.trust, resumption)
         self.update(credential)
-
-
-async def _kill(process: asyncio.subprocess.Process) -> int:
-    """See to it that a process is no more; its exit code."""
-    with contextlib.suppress(ProcessLookupError):
-        if process.returncode is None:
-            process.kill()
-    return await process.wait()
 
 
 async def _listen(stream: asyncio.StreamReader, said: list[dict[str, Any]]) -> None:

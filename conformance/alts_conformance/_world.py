@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import _namespaces, _peers
+from ._children import end_child, signal_child
 from ._driver import Driver
 from ._recording import Recording
 from ._relay import Relay
@@ -72,7 +73,7 @@ class Service:
             HarnessError: it refuses, or does not say that it has.
         """
         before = self.log.read_text(errors="replace")
-        self.process.send_signal(signal.SIGHUP)
+        signal_child(self.process, signal.SIGHUP)
         for _ in range(int(seconds / 0.02)):
             said = self.log.read_text(errors="replace")[len(before) :]
             if "handshaker: reloaded" in said:
@@ -84,9 +85,7 @@ class Service:
 
     async def kill(self) -> None:
         """End it."""
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.wait()
+        await end_child(self.process)
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import alts
 
+from .._children import end_child
 from .._verdict import HarnessError
 from .._world import clean_environment
 from ._attacker import Attacker, HangError, turn_loose
@@ -121,9 +122,7 @@ class HostProcess:
 
     async def end(self) -> None:
         """End the process."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+        await end_child(self._process)
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
 

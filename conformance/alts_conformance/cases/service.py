@@ -8,6 +8,7 @@ from typing import Any
 
 from alts_conformance import CaseRun, Severity, case
 from alts_conformance import _service_client as sc
+from alts_conformance._children import signal_child
 from alts_conformance._realm import SPECS
 from alts_conformance._world import Service
 from alts_schema import handshaker_pb2 as hs
@@ -396,7 +397,7 @@ async def shutdown_is_clean(run: CaseRun, busy: bool) -> None:
     if busy:
         stream = await made.stream()
         await stream.exchange(sc.client_start())
-    made.service.process.send_signal(signal.SIGTERM)
+    signal_child(made.service.process, signal.SIGTERM)
     try:
         async with asyncio.timeout(10):
             code = await made.service.process.wait()

@@ -114,8 +114,8 @@ class _Elaborator:
         place, name = declared.place, declared.name
         options = declared.options
         unknown = options - {"data", "private", "typeConverter", "projection", "uniform", "bounded"}
-        if unknown:
-            raise Unsupported(f"option {min(unknown)}", place)
+        if unknown or ("private" in options and options & {"data", "typeConverter"}):
+            raise Unsupported(f"option {min(unknown, default='private here')}", place)
         if "typeConverter" in options and declared.arity == 1:
             self._define(name, Converter(), place)
             return

@@ -44,6 +44,8 @@ HEAD = "free c: channel.\nfun f(bitstring): bitstring.\nfun h(bitstring, bitstri
             "0",
             "script.pv:5: an equation that is neither Diffie-Hellman nor convergent",
         ),
+        ("fun kept(bitstring): bitstring [data, private].", "0", "script.pv:5: option private here"),
+        ("type t. fun kept(t): bitstring [typeConverter, private].", "0", "script.pv:5: option private here"),
         (
             "const a, b: bitstring. equation f(a) = a. equation f(a) = b.",
             "0",

@@ -43,6 +43,8 @@ _NARROWING = {
     "inifilename": "--config-file",
     "rootdir": "--rootdir",
 }
+_STRICTER = {"strict_markers=true", "strict_config=true"}
+"""What newer versions of pytest make of `--strict-markers` and `--strict-config`, which this project gives itself."""
 
 
 def marked_ids(item: pytest.Item) -> list[str]:
@@ -152,7 +154,10 @@ class RequirementEvidence:
 def _narrowed(config: pytest.Config) -> Iterator[str]:
     """What the command line leaves out, as far as it says so itself."""
     for name, option in _NARROWING.items():
-        if getattr(config.option, name, None):
+        given = getattr(config.option, name, None)
+        if name == "override_ini":
+            given = set(given or ()) - _STRICTER
+        if given:
             yield f"{option} was given"
     if config.args_source is not config.ArgsSource.TESTPATHS:
         yield "tests were named, or the run began in a folder below"

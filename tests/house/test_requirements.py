@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.house.markdown import anchors
 from tools.gen_requirements import PAGE, load, render
 
 ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
 SPEC = ROOT / "SPEC.md"
 
 
@@ -120,6 +122,8 @@ def test_teardown(falls: object) -> None: ...
 def test_unmarked() -> None: ...
 """
 
+STRICT = " ".join(option for option in OPTIONS if option.startswith("--strict"))
+"""As the project gives them to itself; newer versions of pytest turn them into settings that override the file's."""
 INNER_CONFTEST = """
 from pathlib import Path
 from tests import requirement_evidence
@@ -134,7 +138,8 @@ def test_the_marker_is_checked_and_recorded(tmp_path: Path, processes: str) -> N
     (tmp_path / "test_inner.py").write_text(INNER, encoding="utf-8")
     (tmp_path / "conftest.py").write_text(INNER_CONFTEST, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text(
-        f"[pytest]\npythonpath = {ROOT}\ntestpaths = .\nmarkers = req(*ids): evidence\naddopts = -p no:cacheprovider\n",
+        f"[pytest]\npythonpath = {ROOT}\ntestpaths = .\nmarkers = req(*ids): evidence\n"
+        f"addopts = -p no:cacheprovider {STRICT}\n",
         encoding="utf-8",
     )
 
@@ -195,6 +200,7 @@ def three_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "below" / "test_fourth.py").write_text("def test_one() -> None: ...\n")
     (root / "conftest.py").write_text(INNER_CONFTEST)
     settings = f"[pytest]\npythonpath = {ROOT}\ntestpaths = .\nmarkers =\n req(*ids): evidence\n slow: none\n"
+    settings += f"addopts = {STRICT}\n"
     for name in ("pytest.ini", "other.ini"):
         (root / name).write_text(settings)
     return root

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from alts_proofs.mutate import Edit, Mutant
+from alts_proofs.mutate_chains import OMISSIONS
 
 _MATERIAL: Final = "checks/static_secret.pvl"
 _FINISH: Final = "brief/finish.pvl"
@@ -151,10 +152,6 @@ HANDSHAKE: Final = (
     ),
 )
 
-_VERIFICATION: Final = "lib/verification.pvl"
-_POLICY: Final = "forall c: Category, h: Name, n: Name; policyPermits(authority(c), c, identity(home(c, h), n)) = true."
-_OWN_MASTER: Final = "forall k: Kind, i: Identity; masterCovers(individual(k), exactly(i), i)"
-
 
 def _chain(name: str, about: str, *edits: tuple[str, str, str], end: str = "client") -> Mutant:
     query = f"pfs/genuine-individual-{end}"
@@ -162,44 +159,7 @@ def _chain(name: str, about: str, *edits: tuple[str, str, str], end: str = "clie
 
 
 CREDENTIALS: Final = (
-    _chain(
-        "policy-takes-any-issuer",
-        "The policy does not ask who requested the master",
-        (
-            "checks/policy.pvl",
-            _POLICY,
-            _POLICY.replace("c: Category", "i: Issuer, c: Category").replace("authority(c)", "i"),
-        ),
-    ),
-    _chain(
-        "machines-speak-for-others",
-        "A machine's master signs for any identity",
-        (
-            "checks/scope.pvl",
-            _OWN_MASTER,
-            "forall k: Kind, i: Identity, j: Identity; masterCovers(individual(k), exactly(i), j)",
-        ),
-    ),
-    _chain(
-        "master-not-looked-up",
-        "The revocation file is not asked about the master",
-        (_VERIFICATION, "masterIsLive(masterId) && handshakeIsLive(id)", "handshakeIsLive(id)"),
-    ),
-    _chain(
-        "handshake-not-looked-up",
-        "The revocation file is not asked about the handshake certificate",
-        (_VERIFICATION, "masterIsLive(masterId) && handshakeIsLive(id)", "masterIsLive(masterId)"),
-    ),
-    _chain(
-        "master-unsigned",
-        "The master's signature is not verified",
-        (_VERIFICATION, "masterContents(root, master)", "unverifiedBytes(master)"),
-    ),
-    _chain(
-        "handshake-unsigned",
-        "The handshake certificate's signature is not verified",
-        (_VERIFICATION, "handshakeContents(masterKey, certificate)", "unverifiedBytes(certificate)"),
-    ),
+    *(_chain(name, about, edit) for name, about, edit in OMISSIONS),
     _chain(
         "client-ignores-the-target",
         "The client completes with whoever answers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from alts_proofs.mutate import Edit, Mutant
+from alts_proofs.mutate_chains import OMISSIONS, POLICY
 
 _QUIET: Final = (
     ("variants/tickets.pvl", "variants/no_tickets.pvl"),
@@ -17,9 +18,7 @@ _NOBODY: Final = (("corruption/credentials.pvl", "corruption/nobody.pvl"),)
 _AGREEMENT: Final = "static_agreement.pv"
 _CREDENTIALS: Final = "static_credentials.pv"
 _ROLES: Final = "lib/roles.pvl"
-_VERIFICATION: Final = "lib/verification.pvl"
 _CORRUPTION: Final = "corruption/credentials.pvl"
-_POLICY: Final = "forall c: Category, h: Name, n: Name; policyPermits(authority(c), c, identity(home(c, h), n)) = true."
 
 
 def _static(
@@ -236,31 +235,14 @@ def _credentials(name: str, about: str, *edits: tuple[str, str, str], query: str
 
 
 CREDENTIALS: Final = (
-    _credentials(
-        "policy-takes-any-issuer",
-        "The policy does not ask who requested the master",
-        (
-            "checks/policy.pvl",
-            _POLICY,
-            _POLICY.replace("c: Category", "i: Issuer, c: Category").replace("authority(c)", "i"),
-        ),
-    ),
+    *(_credentials(name, about, edit) for name, about, edit in OMISSIONS),
     _credentials(
         "policy-takes-any-name-space",
         "The policy lets an authority speak for other categories' name spaces",
         (
             "checks/policy.pvl",
-            _POLICY,
-            _POLICY.replace("c: Category", "c: Category, d: Category").replace("home(c,", "home(d,"),
-        ),
-    ),
-    _credentials(
-        "individuals-speak-for-others",
-        "An individual's master signs for any identity",
-        (
-            "checks/scope.pvl",
-            "forall k: Kind, i: Identity; masterCovers(individual(k), exactly(i), i)",
-            "forall k: Kind, i: Identity, j: Identity; masterCovers(individual(k), exactly(i), j)",
+            POLICY,
+            POLICY.replace("c: Category", "c: Category, d: Category").replace("home(c,", "home(d,"),
         ),
     ),
     _credentials(
@@ -272,26 +254,6 @@ CREDENTIALS: Final = (
             "forall s: Scope, i: Identity; masterCovers(workload, anyWithin(s), i)",
         ),
         query=_WORKLOAD,
-    ),
-    _credentials(
-        "master-not-looked-up",
-        "The revocation file is not asked about the master",
-        (_VERIFICATION, "masterIsLive(masterId) && handshakeIsLive(id)", "handshakeIsLive(id)"),
-    ),
-    _credentials(
-        "handshake-not-looked-up",
-        "The revocation file is not asked about the handshake certificate",
-        (_VERIFICATION, "masterIsLive(masterId) && handshakeIsLive(id)", "masterIsLive(masterId)"),
-    ),
-    _credentials(
-        "master-unsigned",
-        "The master's signature is not verified",
-        (_VERIFICATION, "masterContents(root, master)", "unverifiedBytes(master)"),
-    ),
-    _credentials(
-        "handshake-unsigned",
-        "The handshake certificate's signature is not verified",
-        (_VERIFICATION, "handshakeContents(masterKey, certificate)", "unverifiedBytes(certificate)"),
     ),
     _credentials(
         "humans-serve",

@@ -15,7 +15,6 @@ FORGOTTEN = (
 """Cached functions whose arguments come from the peer."""
 KEPT = (
     _messages._varint,  # numbers
-    _messages._are_names,  # lists of names, alike for most peers
     _messages.answer_fields,  # of negotiated names and sizes, alike for most peers
     _tickets._associated_data,  # of the own identity
 )

@@ -17,7 +17,7 @@ from alts_schema import handshake_pb2 as handshake
 
 from ._contents import Answer, Offer, Presented, RpcVersions, Ticket
 from ._errors import ErrorCode, PeerViolation
-from ._names import MAX_LIST, MAX_NAME, NAME
+from ._names import MAX_LIST, NAME
 from ._table import Input
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ DEFAULT_HANDSHAKE_CIPHERS = (X25519_STATIC_SHA256,)
 """What an endpoint allows unless configured: the forward secret ones are off by default (HS-10)."""
 RECORD_PROTOCOLS = (ALTSRP_GCM_AES128_REKEY,)
 """Record protocols that this version runs; all of them encrypt (SPEC 6.2)."""
+_USUAL_NAMES = frozenset({*HANDSHAKE_CIPHERS, *RECORD_PROTOCOLS, "grpc"})  # nearly all that anybody lists
 
 _M = TypeVar("_M", bound="Message")
 _T = TypeVar("_T")
@@ -142,14 +143,9 @@ def _illegal(condition: bool, detail: str) -> None:
 
 def check_names(names: Sequence[str], what: str, code: ErrorCode = ErrorCode.ILLEGAL_PARAMETER) -> None:
     """Check a list of names (SPEC 5.2): 1 to 16 entries, 1 to 64 visible ASCII characters each, none twice."""
-    short = 1 <= len(names) <= MAX_LIST and max(map(len, names)) <= MAX_NAME  # so that little is kept of a stranger's
-    if not short or not _are_names(tuple(names)):
+    distinct = 1 <= len(names) <= MAX_LIST and len(set(names)) == len(names)
+    if not distinct or not (_USUAL_NAMES.issuperset(names) or all(map(NAME.fullmatch, names))):
         raise PeerViolation(code, f"{what} is not a list of 1 to {MAX_LIST} distinct names")
-
-
-@functools.lru_cache(maxsize=256)  # pure; most peers list the same
-def _are_names(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names) and all(map(NAME.fullmatch, names))
 
 
 def _rpc_versions(versions: handshake.RpcVersions, present: bool) -> RpcVersions:

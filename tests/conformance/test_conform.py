@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,17 +193,24 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
     assert not list(scratch.iterdir())
 
 
+@contextlib.contextmanager
+def waiting_run(folder: Path, scratch: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run whose case has made a realm, with its keys, below `scratch`, and now waits."""
+    words = [*planted(folder, "planted::makes_a_realm/server=fake,then=wait"), "--known", "none"]
+    command = [sys.executable, "-m", "alts_conformance.cli", *words, "--report", str(folder / "out")]
+    env = {**os.environ, "PYTHONPATH": str(folder), "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not list(scratch.rglob("next_revocation_id.json")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        yield process
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_no_keys_behind(tmp_path: Path, number: signal.Signals) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    words = [*planted(tmp_path, "planted::makes_a_realm/server=fake,then=wait"), "--known", "none"]
-    command = [sys.executable, "-m", "alts_conformance.cli", *words, "--report", str(tmp_path / "out")]
-    env = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not any(path.name == "next_revocation_id.json" for path in scratch.rglob("*.json")):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
+    with waiting_run(tmp_path, scratch) as process:
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -213,13 +222,7 @@ def test_a_signal_leaves_no_keys_behind(tmp_path: Path, number: signal.Signals) 
 def test_what_a_killed_run_leaves_goes_with_the_next_one(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    words = [*planted(tmp_path, "planted::makes_a_realm/server=fake,then=wait"), "--known", "none"]
-    command = [sys.executable, "-m", "alts_conformance.cli", *words, "--report", str(tmp_path / "out")]
-    env = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not any(path.name == "next_revocation_id.json" for path in scratch.rglob("*.json")):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.05)
+    with waiting_run(tmp_path, scratch) as process:
         case = "planted::makes_a_realm/server=fake,then=end"
         beside = conform(tmp_path, case, "--known", "none", TMPDIR=str(scratch))
         assert beside.returncode == 0, beside.stdout + beside.stderr

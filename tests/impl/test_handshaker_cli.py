@@ -162,9 +162,7 @@ def test_an_identity_that_is_not_there_or_not_chosen_is_exit_2(realm: Path, caps
     assert capsys.readouterr().err.count("other, server") == 2
 
 
-def test_a_damaged_or_empty_realm_is_exit_3(
-    realm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_or_empty_realm_is_exit_3(realm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--realm", str(tmp_path)) == 3
     RealmDirectory.create(tmp_path / "empty", name="empty", random=os.urandom)
     assert run("--realm", str(tmp_path / "empty")) == 3

@@ -36,11 +36,24 @@ from alts import _key_schedule as schedule
 from alts import _messages as wire
 from alts import _tickets as tickets
 from alts._contents import Ticket
+from alts._names import NAME
 from alts_schema import handshake_pb2, ticket_pb2
 
 NOW = 1_700_000_000
 SERVER, CLIENT = "shop/backend", "shop/frontend"
 KEYS = st.binary(max_size=64) | st.binary(min_size=32, max_size=32) | st.binary(min_size=65, max_size=200)
+
+
+@pytest.mark.req("HS-3")
+@given(st.lists(st.sampled_from(sorted(wire._USUAL_NAMES)) | st.text(max_size=3), max_size=4))
+def test_usual_names_are_names(names: list[str]) -> None:
+    right = bool(names) and len(set(names)) == len(names) and all(map(NAME.fullmatch, names))
+    assert all(map(NAME.fullmatch, wire._USUAL_NAMES))
+    if right:
+        wire.check_names(names, "the list")
+    else:
+        with pytest.raises(PeerViolation):
+            wire.check_names(names, "the list")
 
 
 @pytest.mark.req("HS-5")

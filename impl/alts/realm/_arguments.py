@@ -9,6 +9,8 @@ from .._names import BOUNDARY, IDENTITY, SEGMENT
 
 NAME = re.compile(SEGMENT, re.ASCII)
 """The name of a realm or of a credential: one segment of an identity (SPEC 4.3) that does not start with `.`."""
+REVOCATION_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+REVOCATION_ID_RULE = "16 lower-case hexadecimal digits"
 _SEGMENT_RULE = "1 to 63 of A-Z a-z 0-9 . _ - @"
 
 

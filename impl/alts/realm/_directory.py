@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from .._issuer import Issuer, MasterKey, Realm, SigningService
 from .._messages import RESUMPTION_ID_SIZE
 from .._trust import CATEGORY_SHIFT, HUMAN_LIFETIME, Category, Policy, Rule, Trust, parse_certificate
 from . import _files, _resumption_keys
-from ._arguments import NAME, BadArgument, check_boundary, check_identity, check_name
+from ._arguments import NAME, REVOCATION_ID, BadArgument, check_boundary, check_identity, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of every JSON file of a realm directory."""
 MAX_REVOKED_SIZE = 64 << 20
-_REVOCATION_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _MAX_TIME = 2**63 - 1
 
 
@@ -398,7 +396,7 @@ def _read_revoked(path: Path) -> frozenset[int]:
     if not isinstance(entries, list):
         raise ConfigurationError(f"{path}: revoked is not a list")
     for number, entry in enumerate(entries, start=1):
-        if not isinstance(entry, str) or not _REVOCATION_ID.fullmatch(entry):
+        if not isinstance(entry, str) or not REVOCATION_ID.fullmatch(entry):
             raise ConfigurationError(f"{path}: entry {number} is not a revocation ID of 16 hexadecimal digits")
     return frozenset(int(entry, 16) for entry in entries)
 

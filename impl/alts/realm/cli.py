@@ -16,12 +16,11 @@ from .._errors import ConfigurationError, ErrorCode, PeerViolation
 from .._messages import MAX_CERTIFICATE_SIZE
 from .._table import Role
 from .._trust import Category, parse_certificate, verify_certificate
-from ._arguments import NAME, BadArgument, check_identity, check_name
+from ._arguments import NAME, REVOCATION_ID, REVOCATION_ID_RULE, BadArgument, check_identity, check_name
 from ._directory import RealmDirectory, category_of
 from ._show import credential_text, describe_credential, describe_realm, expiry_text, is_master, realm_text
 
 EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_FAILED = 0, 1, 2, 3
-_ID = re.compile(r"[0-9a-f]{16}")
 _LIKE_AN_ID = re.compile(r"(0[xX])?[0-9a-fA-F]{1,32}")
 _SHOW_FORMAT = 1
 
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     revoke = commands.add_parser("revoke", help="revoke a credential, or any revocation ID")
     revoke.add_argument("directory", type=Path, metavar="DIR")
-    revoke.add_argument("what", metavar="NAME|ID", help="of a credential, or 16 lower-case hexadecimal digits")
+    revoke.add_argument("what", metavar="NAME|ID", help=f"of a credential, or {REVOCATION_ID_RULE}")
     revoke.add_argument("--master", action="store_true", help="the credential's master certificate too")
 
 
@@ -177,7 +176,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _revoke(args: argparse.Namespace) -> int:
     realm = RealmDirectory.load(args.directory)
-    if _ID.fullmatch(args.what):
+    if REVOCATION_ID.fullmatch(args.what):
         if args.master:
             raise BadArgument("--master goes with the name of a credential")
         number = int(args.what, 16)
@@ -186,9 +185,7 @@ def _revoke(args: argparse.Namespace) -> int:
         print(f"revoked {number:016x}: {f'of {of}' if of else 'no credential here has this ID'}")
         return EXIT_OK
     if _LIKE_AN_ID.fullmatch(args.what) and args.what not in realm.names():
-        raise BadArgument(
-            f"{args.what!r} is no credential of the realm, and a revocation ID is 16 lower-case hexadecimal digits"
-        )
+        raise BadArgument(f"{args.what!r} is no credential of the realm, and a revocation ID is {REVOCATION_ID_RULE}")
     peer = realm.credential(args.what).peer
     for number in dict.fromkeys(peer.revocation_ids if args.master else peer.revocation_ids[:1]):
         realm.revoke(number)

@@ -8,7 +8,6 @@ import base64
 import getpass
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from ..._errors import AltsError, ConfigurationError
 from ...policy import Kind, PolicyDocument, PolicyDocumentError, Publisher, compile_policy, read_document
 from ...policy._keys import read_private
 from ...realm import _files
+from ...realm._arguments import REVOCATION_ID, REVOCATION_ID_RULE
 from .._beliefs import Anchors, Beliefs, copy_trust
 from .._book import AddressBook
 from .._bundle import FileHolder, bundle_of, write_bundle
@@ -100,14 +100,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         elif name == "stop":
             entry.add_argument("workload")
         elif name == "revoke":
-            entry.add_argument("ids", nargs="+", type=_number, metavar="ID", help="16 lower-case hexadecimal digits")
+            entry.add_argument("ids", nargs="+", type=_number, metavar="ID", help=REVOCATION_ID_RULE)
             entry.add_argument("--reason", default="")
 
 
 def _number(text: str) -> int:
     """Check a revocation ID."""
-    if not re.fullmatch(r"[0-9a-f]{16}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 16 lower-case hexadecimal digits")
+    if not REVOCATION_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {REVOCATION_ID_RULE}")
     return int(text, 16)
 
 

@@ -14,6 +14,7 @@ import datetime
 import ssl
 import statistics
 import tempfile
+from operator import truediv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,8 @@ class AsymmetricOperation(Exception):
 def measure(seconds: float) -> dict[str, float | str | None]:
     """Return microseconds of one handshake (both sides, one core) of each loop, ratios, counts, both OpenSSL versions.
 
+    A ratio is the median, over the rounds, of the two visits' quotient in a round: what slows a whole round cancels.
+
     Raises:
         AsymmetricOperation: a resumed handshake did one.
     """
@@ -178,10 +181,11 @@ def measure(seconds: float) -> dict[str, float | str | None]:
         )
     middle = {name: statistics.median(values) for name, values in costs.items()}
     best = {name: min(values) for name, values in costs.items()}
+    rounds = {key: map(truediv, costs[slow], costs[fast]) for key, _, _, slow, fast, _ in BARS}
     return {
         **{f"{name}_microseconds": cost * 1e6 for name, cost in middle.items()},
         **{f"{name}_best_microseconds": cost * 1e6 for name, cost in best.items()},
-        **{name: middle[slow] / middle[fast] for name, _, _, slow, fast, _ in BARS},
+        **{name: statistics.median(ratios) for name, ratios in rounds.items()},
         **{f"{name}_best": best[slow] / best[fast] for name, _, _, slow, fast, _ in BARS},
         **{f"{name}_bar": bar for name, _, _, _, _, bar in BARS},
         **counts,

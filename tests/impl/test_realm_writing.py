@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from alts import ConfigurationError
-from alts.realm import RealmDirectory
+from alts.realm import RealmDirectory, _files
 from tests.impl.realm_tools import RANDOM, issue
 
 
@@ -102,7 +103,7 @@ KILLED = """
 import os, sys, time
 from pathlib import Path
 from alts import Category
-from alts.realm import RealmDirectory
+from alts.realm import RealmDirectory, _files
 genuine, left = os.fsync, [int(sys.argv[2])]
 def fsync(descriptor):
     genuine(descriptor)
@@ -133,3 +134,19 @@ def test_kill_9_at_any_write_reuses_no_id(directory: Path) -> None:
         pytest.fail("it was always killed")
     assert given_out == sorted(given_out)
     assert moment > 5
+
+
+def test_reading_leaves_nothing_open(directory: Path) -> None:
+    """Whatever lies where a file is expected: a file, a directory, nothing."""
+    _files.read(directory / "realm.json")
+    with pytest.raises(ConfigurationError, match="Is a directory"):
+        _files.read(directory)
+    with pytest.raises(ConfigurationError, match="is missing"):
+        _files.read(directory / "none")
+    with pytest.raises(ConfigurationError, match="larger than 1 bytes"):
+        _files.read(directory / "realm.json", limit=1)
+    opened = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            opened.append(link.readlink())
+    assert not [path for path in opened if path.is_relative_to(directory)]

@@ -52,7 +52,12 @@ def read(path: Path, *, private: bool = False, limit: int = MAX_FILE_SIZE) -> by
     with explained(path):
         # without O_NONBLOCK a FIFO in its place would hang here
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
+            stream = os.fdopen(descriptor, "rb")
+        except OSError:  # a directory
+            os.close(descriptor)
+            raise
+        with stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigurationError(f"{path}: is not a regular file")

@@ -81,6 +81,27 @@ def test_a_proof_is_good_for_one_certificate_and_for_that_one_always() -> None:
 
 
 @pytest.mark.req("ISSUE-1")
+@pytest.mark.parametrize("more", ["7801", "7802", "7a0100", "1a00"])
+def test_a_proof_with_something_beside_it_is_no_other_proof(more: str) -> None:
+    core = World().signing
+    core.sign(request(), "realm/ca")
+    key = ProvenKey.FromString(proven().SerializeToString() + bytes.fromhex(more))
+    raw = request(key, revocation_id=MACHINE_ID + 1).SerializeToString()
+    for asked in (SignMasterRequest.FromString(raw), request(key)):
+        with pytest.raises(RequestRefused, match="more came with it") as caught:
+            core.sign(asked, "realm/ca")
+        assert caught.value.status is Status.INVALID_ARGUMENT
+    assert len(list(core.issued())) == 1
+
+
+@pytest.mark.req("ISSUE-1")
+def test_who_gets_a_proof_refuses_what_came_with_it_and_so_never_keeps_it() -> None:
+    key = ProvenKey.FromString(proven().SerializeToString() + b"\x7a\xff\x7f" + bytes(0x3FFF))
+    with pytest.raises(RequestRefused, match="more came with it"):
+        check_proof(key, requester="realm/ca", binding=BINDING)
+
+
+@pytest.mark.req("ISSUE-1")
 def test_a_proof_belongs_to_a_connection() -> None:
     assert check_proof(proven(), requester="realm/ca", binding=BINDING).identity == "machines/a"
     with pytest.raises(RequestRefused, match="another connection"):

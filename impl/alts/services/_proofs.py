@@ -98,6 +98,8 @@ def check_proof(key: ProvenKey, *, requester: str, binding: bytes | None = None)
     Raises:
         RequestRefused: malformed, for another requester, from another connection, or not signed with the key.
     """
+    if ProvenKey(request=key.request, proof=key.proof).ByteSize() != key.ByteSize():
+        raise invalid("proof of possession: more came with it")  # it is kept, and told from others, as a whole
     request = decode(KeyRequest, key.request)
     _check_syntax(request)
     if request.requester != requester:

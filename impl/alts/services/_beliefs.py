@@ -109,6 +109,10 @@ class Beliefs:
         self.revocations = RevocationStore(
             directory / "revocations", keys=[self.anchors.revocation_key], clock=clock, freshness=freshness
         )
+        self._said: dict[Path, str] = {}
+        for store in (self.policy, self.revocations):
+            if store.problem is not None:
+                self._warn(store, store.problem)
         key = self.anchors.verification_key
         self.trust = Trust(
             {hashlib.sha256(key).digest(): key}, self.policy.policy, self.revocations.is_revoked, VerifiedSignatures()
@@ -124,9 +128,17 @@ class Beliefs:
         for store in (self.policy, self.revocations):
             try:
                 changed |= store.refresh()
+                self._said.pop(store.accepted, None)
             except AltsError as error:
-                logger.warning("%s: %s", store.accepted, error)
+                self._warn(store, error)
         return changed
+
+    def _warn(self, store: SignedFileStore[Any], error: AltsError) -> None:
+        """Say why a file is not in force: once each time the reason changes, since this is asked at each handshake."""
+        if self._said.get(store.accepted) != str(error):
+            self._said[store.accepted] = str(error)
+            kept = "the last good file stays in force" if store.in_force else "none is in force, and nobody is accepted"
+            logger.warning("%s: %s; %s", store.accepted, error, kept)
 
     def install(self, kind: FileKind, content: bytes) -> bool:
         """Take a file that was pushed; tell whether it is new.

@@ -94,7 +94,7 @@ def read_bundle(directory: Path) -> CredentialBundle:
 class FileHolder(CredentialHolder):
     """The credential in a workload's directory, and the beliefs of its machine; both as they are at each handshake.
 
-    What cannot be read is logged, and the last good one used on.
+    What cannot be read is logged once, tried again each time, and the last good one used on.
 
     Args:
         directory: of the workload, with `credential`.
@@ -121,6 +121,7 @@ class FileHolder(CredentialHolder):
         super().__init__(self.beliefs.trust, resumption, **options)
         self._directory = directory
         self._seen: tuple[int, int, int] | None = None
+        self._said = ""
 
     @property
     def configuration(self) -> Configuration:
@@ -132,16 +133,25 @@ class FileHolder(CredentialHolder):
         """Look whether there is another credential; tell whether one was taken into use."""
         self.beliefs.refresh()
         try:
-            status = os.stat(self._directory / CREDENTIAL)
-        except OSError:
-            return False
-        seen = status.st_ino, status.st_mtime_ns, status.st_size
-        if seen == self._seen:
-            return False
-        self._seen = seen
-        try:
+            seen = self._stat()
+            if seen is None or seen == self._seen:
+                return False
             self.update(*open_bundle(read_bundle(self._directory)))
-        except ConfigurationError as error:
-            logger.warning("%s: %s; the last good credential is used on", self._directory, error)
+        except ConfigurationError as error:  # it is read again next time: a mode is mended, a descriptor is free again
+            if str(error) != self._said:
+                logger.warning("%s: %s; the last good credential is used on", self._directory, error)
+            self._said = str(error)
             return False
+        self._seen, self._said = seen, ""
         return True
+
+    def _stat(self) -> tuple[int, int, int] | None:
+        """Return what tells one bundle from the next; None: there is none."""
+        path = self._directory / CREDENTIAL
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+        return status.st_ino, status.st_mtime_ns, status.st_size

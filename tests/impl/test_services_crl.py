@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alts import Category
-from alts.services import CrlCore, CrlSettings, RequestRefused, Status
+from alts.services import CrlCore, CrlSettings, Publication, RequestRefused, Status
 from alts.services._crl import FIRST_ID, MAX_RANGE
 from alts_schema.issuance_pb2 import Mapping, ReportRequest, RevokeRequest
 from tests.impl.services_world import CA, CLUSTER, NOW, OPERATOR, World, compile_plainly, peer
@@ -105,6 +105,32 @@ def test_a_file_is_made_when_it_is_due_and_a_number_has_one_file() -> None:
     third = world.crl.publish()
     assert (third.sequence, world.crl.publish()) == (second.sequence + 1, third)
     assert world.crl.publish(force=True).sequence == third.sequence + 1
+
+
+@pytest.mark.req("REVOKE-7")
+def test_two_processes_on_one_database_never_give_a_number_to_two_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    one, two = (
+        CrlCore(tmp_path / "crl.sqlite", world.clock, compile_plainly, CrlSettings((CA,), (OPERATOR,))) for _ in "ab"
+    )
+    first = one.publish()
+    look, made = one.publication, []
+
+    def meanwhile() -> Publication | None:
+        """The other one publishes after the first has looked."""
+        found = look()
+        two.revoke(revoke(Category.MACHINE << 56 | 1), peer(OPERATOR))
+        made.append(two.publish())
+        return found
+
+    monkeypatch.setattr(one, "publication", meanwhile)
+    made.append(one.publish(force=True))
+    assert [file.sequence for file in (first, *made)] == [1, 2, 3]
+    assert World.revoked(made[1].content) == [Category.MACHINE << 56 | 1]
+    for core in (one, two):
+        core.close()
 
 
 @pytest.mark.req("REVOKE-2", "REVOKE-4")

@@ -172,8 +172,9 @@ class CrlCore:
         due = self._store.rows("SELECT 1 FROM revoked WHERE published = 0 AND at <= ? LIMIT 1", now)
         if before is not None and not due and not force and now - before.issued < self._settings.max_age:
             return before
-        sequence = before.sequence + 1 if before is not None else 1
         with self._store.write() as tx:
+            last = tx.execute("SELECT sequence FROM publication").fetchone()  # another process may have published
+            sequence = last[0] + 1 if last is not None else 1
             rows = tx.execute("SELECT revocation_id FROM revoked WHERE published = 1 OR at <= ? ORDER BY 1", (now,))
             content = self._compile([row[0] for row in rows], sequence, now)
             tx.execute("INSERT OR REPLACE INTO publication VALUES (1, ?, ?, ?)", (sequence, now, content))

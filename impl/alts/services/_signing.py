@@ -95,7 +95,7 @@ class SigningCore:
 
     def _keep(self, certificate: bytes, requester: str, request: SignMasterRequest, identity: str) -> None:
         digest = hashlib.sha256(certificate).digest()
-        proof = hashlib.sha256(request.key.SerializeToString(deterministic=True)).digest()  # `check_proof` saw all of it
+        proof = hashlib.sha256(request.key.SerializeToString(deterministic=True)).digest()
         with self._store.write() as tx:
             known = tx.execute("SELECT certificate FROM proofs WHERE digest = ?", (proof,)).fetchone()
             if known is not None and known[0] != digest:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .._book import AddressBook
 from .._ca import DAY, CaCore, CaSettings
 from .._issuers import CaService, IssuerLink
+from .._lock import AGENT, SERVICE, only_process
 from .._machine import Machine, forever
 from . import SYSTEM, add_common, address, duration, freshness, guarded, require_role, run_service
 
@@ -41,6 +42,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
+    with only_process(args.state, AGENT, SERVICE):
+        await _serve(args)
+
+
+async def _serve(args: argparse.Namespace) -> None:
     machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     name = require_role(machine, "ca")
     settings = CaSettings(args.machine_lifetime, args.overlap)

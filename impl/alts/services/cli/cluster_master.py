@@ -9,6 +9,7 @@ from ..._errors import UsageError
 from .._book import AddressBook
 from .._cluster import DAY, ClusterCore, ClusterSettings, MayRun
 from .._issuers import ClusterService, IssuerLink
+from .._lock import AGENT, SERVICE, only_process
 from .._machine import Machine, Tenant
 from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service, segment
 
@@ -57,6 +58,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
+    with only_process(args.state, *((SERVICE,) if args.agent else (AGENT, SERVICE))):
+        await _serve(args)
+
+
+async def _serve(args: argparse.Namespace) -> None:
     book = AddressBook(args.book)
     stale = freshness(args)
     machine: Machine | Tenant

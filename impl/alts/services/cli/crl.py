@@ -10,6 +10,7 @@ from ...realm import _files
 from .._book import AddressBook
 from .._crl import CrlCore, CrlSettings
 from .._found import revocation_signer
+from .._lock import AGENT, SERVICE, only_process
 from .._machine import Machine
 from .._others import CrlService
 from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service
@@ -43,6 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
+    with only_process(args.state, AGENT, SERVICE):
+        await _serve(args)
+
+
+async def _serve(args: argparse.Namespace) -> None:
     machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     require_role(machine, "crl")
     key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.state / "revocation.key"))

@@ -10,6 +10,7 @@ from ..._errors import ConfigurationError
 from ...realm import _files
 from .._agent import DAY, HOUR, AgentSettings
 from .._book import AddressBook
+from .._lock import AGENT, only_process
 from .._machine import Machine, together
 from .._others import NodeAgent
 from . import SYSTEM, add_common, boundary, duration, freshness, guarded, load_token, stop_signal, tell_ready
@@ -47,6 +48,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
+    with only_process(args.state, AGENT):
+        await _serve(args)
+
+
+async def _serve(args: argparse.Namespace) -> None:
     book = AddressBook(args.book)
     settings = AgentSettings(args.handshake_lifetime, args.master_rotation, args.boundary)
     machine = Machine(args.state, SYSTEM, book, settings, export=True, freshness=freshness(args))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._book import AddressBook
+from .._lock import AGENT, SERVICE, only_process
 from .._machine import Machine
 from .._others import signing_service
 from .._signing import SigningCore
@@ -25,6 +26,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> None:
+    with only_process(args.state, AGENT, SERVICE):
+        await _serve(args)
+
+
+async def _serve(args: argparse.Namespace) -> None:
     machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     require_role(machine, "signing")
     core = SigningCore(args.state / "service.sqlite", SYSTEM.clock, SYSTEM.random)

@@ -13,7 +13,7 @@ import grpclib.client
 import grpclib.const
 import grpclib.exceptions
 import grpclib.server
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from alts_schema import issuance_pb2
@@ -32,7 +32,11 @@ logger = logging.getLogger("alts.services")
 CALL_SECONDS = 10.0
 CONNECT_ATTEMPTS = 3
 _BACKOFF = 0.2
-
+_MALFORMED = (DecodeError, NotImplementedError, AssertionError)
+"""What grpclib raises where a message is none, is compressed, or ends before it should."""
+_MALFORMED_ANSWER = (*_MALFORMED, ValueError, LookupError)
+"""The same, and what it raises for headers that are wrong or missing."""
+_LONGEST_DETAIL = 500
 
 Methods = Mapping[str, Callable[[Any, Any], Awaitable[Message]]]
 """Methods of a service by name: async functions of the request and the `Caller` (None where there is no ALTS)."""
@@ -88,9 +92,13 @@ class Service:
         self, name: str, method: Callable[[Any, Any], Awaitable[Message]]
     ) -> Callable[[grpclib.server.Stream[Any, Any]], Awaitable[None]]:
         async def handle(stream: grpclib.server.Stream[Any, Any]) -> None:
-            request = await stream.recv_message()
+            try:
+                request = await stream.recv_message()
+            except _MALFORMED:
+                logger.info("%s refused: malformed request", name)
+                raise _status(Status.INVALID_ARGUMENT, "malformed request") from None
             if request is None:
-                raise grpclib.exceptions.GRPCError(grpclib.const.Status.INVALID_ARGUMENT, "no request")
+                raise _status(Status.INVALID_ARGUMENT, "no request")
             try:
                 with self.around(stream):
                     response = await method(request, self._caller(stream))
@@ -133,7 +141,7 @@ async def call(channel: grpclib.client.Channel, service: str, method: str, reque
     """Make one call.
 
     Raises:
-        RequestRefused: what the service said.
+        RequestRefused: what the service said; INTERNAL: its answer is malformed.
         PeerViolation: the handshake failed.
         OSError, TimeoutError: no connection, or no answer in time.
     """
@@ -151,9 +159,16 @@ async def call(channel: grpclib.client.Channel, service: str, method: str, reque
             status = Status(error.status.value)
         except ValueError:
             status = Status.UNAVAILABLE
-        raise RequestRefused(status, error.message or error.status.name) from None
+        raise RequestRefused(status, _plain(error.message or error.status.name)) from None
     except grpclib.exceptions.StreamTerminatedError as error:
         raise ConnectionResetError(f"{service}: {error}") from None
+    except _MALFORMED_ANSWER as error:
+        raise RequestRefused(Status.INTERNAL, "the answer is malformed") from error
+
+
+def _plain(text: str) -> str:
+    """Return what another side says as one line that is fit for a log and a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST_DETAIL])
 
 
 class Remote:

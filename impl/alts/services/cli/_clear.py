@@ -165,13 +165,19 @@ class _Bounded(asyncio.Protocol):
         if not self._meter.admits(data):
             self._transport.abort()
         elif self._inner is not None:
-            self._inner.data_received(data)
+            self._pass_on(data)
         else:  # who does not even begin as HTTP/2 does costs no more than this
             self._early += data
             if self._meter.begun:
                 self._inner = self._factory()
                 self._inner.connection_made(self._transport)
-                self._inner.data_received(self._early)
+                self._pass_on(self._early)
+
+    def _pass_on(self, data: bytes) -> None:
+        try:
+            cast("asyncio.Protocol", self._inner).data_received(data)
+        except UnicodeDecodeError:  # a header that is not ASCII; asyncio would fill the log with it
+            self._transport.abort()
 
     def eof_received(self) -> bool | None:
         return None if self._inner is None else self._inner.eof_received()

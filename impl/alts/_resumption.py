@@ -52,13 +52,15 @@ def may_resume(cipher: str, maker: Role, *, server_tickets_with_pfs: bool) -> bo
     return cipher == X25519_STATIC_SHA256 or maker is Role.CLIENT or server_tickets_with_pfs
 
 
-def ticket_lifetime(session: Session, now: int) -> int:
-    """Return for how many seconds a ticket of `session` made now may live; 0 or less: none may be made (SPEC 12.5)."""
-    ends = min(now + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME)
-    for certificate_ends in (session.peer.not_after, session.own.not_after):
-        if 0 < certificate_ends < ends:  # one whose end is 0 has none
-            ends = certificate_ends
-    return ends - now
+def ticket_end(session: Session, made: int) -> int:
+    """Return the first second at which a ticket of `session` that is made at `made` lives no more (SPEC 12.5)."""
+    end, chain = made + TICKET_LIFETIME, session.full_handshake + CHAIN_LIFETIME
+    if chain < end:
+        end = chain
+    peer, own = session.peer.not_after, session.own.not_after
+    if 0 < peer < end:  # one whose end is 0 has none
+        end = peer
+    return own if 0 < own < end else end
 
 
 def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
@@ -211,7 +213,7 @@ class Resumer:
         role = self._role
         session = Session(ticket_secret(resumption_secret, role), *line)
         pfs = self._resumption.server_tickets_with_pfs
-        lifetime = ticket_lifetime(session, now)
+        lifetime = ticket_end(session, now) - now
         if not may_resume(session.handshake_cipher, role, server_tickets_with_pfs=pfs) or lifetime <= 0:
             return None
         epoch, ticket = seal_ticket(keys, role, session, random)
@@ -230,10 +232,10 @@ class Resumer:
         """Put a ticket of the now authenticated peer into the cache, for no longer than this end allows itself."""
         resumption_id, epoch, sealed, lifetime = issued
         session = Session(ticket_secret(resumption_secret, self._peer_role), *line)
-        lifetime = min(lifetime, ticket_lifetime(session, now))
-        if session.handshake_cipher == X25519_KCI_SHA256 or lifetime <= 0:
+        expires = min(now + lifetime, ticket_end(session, now))
+        if session.handshake_cipher == X25519_KCI_SHA256 or expires <= now:
             return
-        self._resumption.cache.put(HeldTicket(resumption_id, epoch, sealed, session, now + lifetime, self._peer_role))
+        self._resumption.cache.put(HeldTicket(resumption_id, epoch, sealed, session, expires, self._peer_role))
 
     def _accept(self, ticket: Ticket, cipher: str, claimed: tuple[str, Category] | None, now: int) -> Session | None:
         """Open a ticket that this endpoint, or a replica, made; check it anew; use its secret up (RES-3 to RES-7)."""
@@ -248,9 +250,8 @@ class Resumer:
             return None
         if not self._usable(session, now):
             return None
-        return (
-            session if self._resumption.used.first_use(session.secret, session.created + TICKET_LIFETIME, now) else None
-        )
+        expires = ticket_end(session, session.created)
+        return session if self._resumption.used.first_use(session.secret, expires, now) else None
 
     def _usable(self, session: Session, now: int) -> bool:
         own = self._configuration

@@ -328,6 +328,7 @@ class UsedSecretsInMemory:
     def __init__(self, capacity: int = 65536) -> None:
         self._capacity = capacity
         self._used: dict[bytes, int] = {}
+        self._next_end = 0  # none of them is over before
         self._forgotten = 0  # secrets that expired before this were dropped; a clock set back does not revive them
         self._lock = threading.Lock()
 
@@ -338,9 +339,13 @@ class UsedSecretsInMemory:
             if name in self._used or expires <= self._forgotten:
                 return False
             if len(self._used) >= self._capacity:
+                if now < self._next_end:
+                    return False
                 self._forgotten = max(self._forgotten, now)
                 self._used = {kept: end for kept, end in self._used.items() if end > now}
+                self._next_end = min(self._used.values(), default=0)
                 if len(self._used) >= self._capacity:
                     return False
             self._used[name] = expires
+            self._next_end = min(self._next_end, expires)
             return True

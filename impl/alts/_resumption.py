@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ._contents import Answer, Offer, Presented
     from ._events import Mode
     from ._tickets import Line
-    from ._trust import Certificate, Trust
+    from ._trust import Certificate, Peer, Trust
 
 TICKET_LIFETIME, CHAIN_LIFETIME = 86400, 172800
 """Seconds: a ticket lives at most 24 h, a chain of sessions without a full handshake at most 48 h (SPEC 12.5)."""
@@ -63,8 +63,10 @@ def ticket_end(session: Session, made: int) -> int:
     return own if 0 < own < end else end
 
 
-def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targets: Collection[str]) -> str:
-    """Return why `session` may not be resumed, or an empty string: both ends ask again on each use (SPEC 12.6).
+def unusable(
+    session: Session, trust: Trust, now: int, *, owner: Peer, peer_role: Role, targets: Collection[str]
+) -> str:
+    """Return why `session` may not be resumed by `owner`, or an empty string: both ends ask on each use (SPEC 12.6).
 
     Revocation, policy and trust are today's; identities, issuers and IDs are those of the full handshake.
     """
@@ -87,6 +89,8 @@ def unusable(session: Session, trust: Trust, now: int, *, peer_role: Role, targe
             return "revoked"
     if targets and peer.identity not in targets:
         return "not a target identity"
+    if own is not owner and (own.identity != owner.identity or own.category != owner.category):
+        return "this end was another"  # the peer would go on with whom it met then
     return ""
 
 
@@ -255,4 +259,5 @@ class Resumer:
 
     def _usable(self, session: Session, now: int) -> bool:
         own = self._configuration
-        return not unusable(session, own.trust, now, peer_role=self._peer_role, targets=own.target_identities)
+        owner, role, targets = own.credential.peer, self._peer_role, own.target_identities
+        return not unusable(session, own.trust, now, owner=owner, peer_role=role, targets=targets)

@@ -14,9 +14,9 @@ from alts_model.resuming import Owner, Resumer
 from alts_model.stores import ResumptionKeys
 from alts_model.trust import Trust
 from alts_schema import ticket_pb2
-from alts_vectors._world import CLIENT, NOW, SERVER
+from alts_vectors._world import CLIENT, MACHINE, NOW, SERVER, WORKLOAD
 from alts_vectors.target import ResumptionSettings
-from tests.differential.sessions import IDRS, REALM, Pair, client_init_of, complete, mode_of, process
+from tests.differential.sessions import IDRS, REALM, Pair, chain, client_init_of, complete, mode_of, process
 
 NOBODY: dict[str, frozenset[str]] = {"target_identities": frozenset()}
 
@@ -39,6 +39,25 @@ def test_such_a_client_is_resumed_by_the_servers_attached_ticket_all_the_same() 
     modes = [mode_of(complete(both.talk(client=NOBODY))[0]) for _ in range(2)]
     assert modes == [MODE_FULL, MODE_SERVER_TICKET]
     assert mode_of(both.connect()[0]) == MODE_CLIENT_TICKET
+
+
+@pytest.mark.req("TRUST-3", "RES-3", "RES-4", "RES-8")
+@pytest.mark.parametrize("mode", [MODE_CLIENT_TICKET, MODE_SERVER_TICKET])
+@pytest.mark.parametrize("category", [WORKLOAD, MACHINE])
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_an_end_whose_category_changed_resumes_nothing(mode: int, category: int, end: str) -> None:
+    """Not as a maker and not as a holder: the peer would go on with the category of the full handshake."""
+    pair = Pair((STATIC,))
+    if mode == MODE_CLIENT_TICKET:
+        pair.client = process(CLIENT)
+    else:
+        pair.server = process(SERVER)
+    assert [mode_of(pair.connect()[0]) for _ in range(2)] == [MODE_FULL, mode]
+    if end == "client":
+        pair.client_chain = chain(CLIENT, 3, category)
+    else:
+        pair.server_chain = chain(SERVER, 4, category)
+    assert mode_of(pair.connect()[0]) == (mode if category == WORKLOAD else MODE_FULL)
 
 
 # What a replica of another build could have sealed.

@@ -22,7 +22,7 @@ AGENT, SERVICE = "agent", "service"
 def only_process(state: Path, *parts: str) -> Iterator[None]:
     """Hold `parts` of a state directory, which is made if it is missing; the system frees them when this process ends.
 
-    Commands that look into a service's database or change it (`alts issuance`) do not ask: what each does is one transaction.
+    Commands that look into a service's database or change it (`alts issuance`) do not ask: each is one transaction.
 
     Raises:
         ConfigurationError: another process holds one, or it cannot be written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from ._rpc import Caller, Remote
     from ._signing import SigningCore
 
+logger = logging.getLogger("alts.services")
+
 
 def signing_service(core: SigningCore, trusts: Callable[[Peer], bool]) -> Service:
     """Return the Signing Service as a service: whoever is authenticated may ask, and is named as issuer (ISSUE-2)."""
@@ -60,12 +63,17 @@ class CrlService:
         core: what it decides and keeps.
         beliefs: of its machine, whose policy file is handed out.
         trusts: see `Service`.
+
+    Raises:
+        ConfigurationError: the database is older than the revocation file in force here.
     """
 
     def __init__(self, core: CrlCore, beliefs: Beliefs, trusts: Callable[[Peer], bool]) -> None:
         self._core = core
         self._beliefs = beliefs
         self._news = News()
+        self._ahead = 0
+        self._require_newest()
         methods: Methods = {
             "GrantRange": self._grant,
             "Report": self._report,
@@ -75,12 +83,29 @@ class CrlService:
         self.service = Service("RevocationService", methods, trusts)
 
     def publish(self) -> int:
-        """Make a new file if one is due, put it in force here, wake who waits; return its sequence number."""
+        """Make a new file if one is due, put it in force here, wake who waits; return its sequence number.
+
+        Raises:
+            ConfigurationError: as the constructor; nothing was made.
+        """
+        self._require_newest()
         publication = self._core.publish()
         if self._beliefs.sequence(REVOCATIONS) < publication.sequence:
             self._beliefs.install(REVOCATIONS, publication.content)
             self._news.tell()
         return publication.sequence
+
+    def _require_newest(self) -> None:
+        """Refuse a database that does not know of the newest file: it would make another one with the same number,
+        which nobody takes, and grant ranges again (SPEC 13.1.11).
+        """
+        publication, in_force = self._core.publication(), self._beliefs.sequence(REVOCATIONS)
+        made = 0 if publication is None else publication.sequence
+        if made < in_force:
+            raise ConfigurationError(
+                f"the database knows of revocation file {made}, and {in_force} is in force: was it restored from a"
+                " backup? What was granted and revoked since is lost with it"
+            )
 
     def loop(self, tick: float) -> Awaitable[None]:
         """Return what publishes revocations whose time has come, and looks for a new policy file."""
@@ -112,8 +137,20 @@ class CrlService:
             await self._news.wait(min(request.wait_seconds, WAIT_SECONDS))
         sequence = self._beliefs.sequence(kind)
         if sequence <= request.after_sequence:
+            self._tell_who_is_ahead(kind, request.after_sequence, caller)
             return SignedFile()
         return SignedFile(sequence=sequence, content=self._beliefs.content(kind))
+
+    def _tell_who_is_ahead(self, kind: int, sequence: int, caller: Caller) -> None:
+        """Say it, once, if a machine says that it has a file that was never made here."""
+        if kind == REVOCATIONS and sequence > max(self._ahead, self._beliefs.sequence(kind)):
+            self._ahead = sequence
+            logger.warning(
+                "%s has revocation file %d, which is newer than any made here: if this machine was restored from a"
+                " backup, nothing that is revoked here takes effect there",
+                caller.peer.identity,
+                sequence,
+            )
 
 
 class NodeAgent:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alts_schema.certificate_pb2 import MasterCertificateBody
 from alts_schema.issuance_pb2 import SignedMaster, SignMasterRequest
 
-from .._errors import PeerViolation
+from .._errors import ConfigurationError, PeerViolation
 from .._issuer import SigningService
 from ._certificates import parse_master
 from ._errors import RequestRefused, Status, invalid
@@ -60,6 +60,18 @@ class SigningCore:
     def verification_key(self) -> bytes:
         """The root of trust, 32 bytes (CRED-4)."""
         return self._signer.verification_key
+
+    def require_root(self, key: bytes) -> None:
+        """Refuse to be another Signing Service than the one that every machine has the key of (CRED-4).
+
+        Args:
+            key: of the anchors, 32 bytes.
+
+        Raises:
+            ConfigurationError: nobody would accept what this one signs.
+        """
+        if self.verification_key != key:
+            raise ConfigurationError("the root key of this database is not the realm's: the anchors have another one")
 
     def sign(self, request: SignMasterRequest, requester: str) -> SignedMaster:
         """Return the master certificate, which is on disk by then; the same request has the same answer.

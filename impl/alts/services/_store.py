@@ -23,6 +23,17 @@ _BUSY_MILLISECONDS = 10_000
 Row = tuple[object, ...]
 
 
+def require_database(path: Path) -> Path:
+    """Return the path of a database that has to be there: one made anew would have forgotten what others rely on.
+
+    Raises:
+        StoreError: it is not.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: is missing; without what it held this service cannot go on")
+    return path
+
+
 class Store:
     """One service's database.
 

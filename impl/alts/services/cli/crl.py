@@ -13,6 +13,7 @@ from .._found import revocation_signer
 from .._lock import AGENT, SERVICE, only_process
 from .._machine import Machine
 from .._others import CrlService
+from .._store import require_database
 from . import SYSTEM, add_common, duration, freshness, guarded, pattern, require_role, run_service
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ async def _serve(args: argparse.Namespace) -> None:
     settings = CrlSettings(
         tuple(args.issuer) or (named["ca"], named["cluster-master"]), tuple(args.operator), args.max_age
     )
-    core = CrlCore(args.state / "service.sqlite", SYSTEM.clock, revocation_signer(key), settings)
+    path = require_database(args.state / "service.sqlite")
+    core = CrlCore(path, SYSTEM.clock, revocation_signer(key), settings)
     try:
         service = CrlService(core, machine.beliefs, machine.still_trusts)
         loops = [machine.keep_credentials(args.tick), service.loop(args.tick)]

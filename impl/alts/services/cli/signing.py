@@ -9,6 +9,7 @@ from .._lock import AGENT, SERVICE, only_process
 from .._machine import Machine
 from .._others import signing_service
 from .._signing import SigningCore
+from .._store import require_database
 from . import SYSTEM, add_common, freshness, guarded, require_role, run_service
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ async def _main(args: argparse.Namespace) -> None:
 async def _serve(args: argparse.Namespace) -> None:
     machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     require_role(machine, "signing")
-    core = SigningCore(args.state / "service.sqlite", SYSTEM.clock, SYSTEM.random)
+    core = SigningCore(require_database(args.state / "service.sqlite"), SYSTEM.clock, SYSTEM.random)
     try:
+        core.require_root(machine.beliefs.anchors.verification_key)
         service = signing_service(core, machine.still_trusts)
         await run_service("signing", args, machine, [service], machine.loops(args.tick))
     finally:

@@ -19,18 +19,22 @@ class Publisher:
     """Writes the signed files of one signer to one path.
 
     The sequence number is taken and on disk, in `NAME.sequence` beside the file, before a file has it. An interrupted
-    publication loses a number and never uses one twice: machines would refuse the second file (SPEC 13.2).
+    publication loses a number and never uses one twice: machines would refuse the second file (SPEC 13.2). Whatever
+    else lies where the file shall be, such as the signer's key, is left as it is and refused.
 
     Args:
         kind: of file.
         path: where machines, or what distributes to them, read it. The directory exists.
         clock: seconds since the epoch.
+
+    Raises:
+        ConfigurationError: the path names no file.
     """
 
     def __init__(self, kind: Kind, path: Path, *, clock: Callable[[], float]) -> None:
         self._kind = kind
         self._path = path
-        self._state = path.with_name(path.name + ".sequence")
+        self._state = _files.beside(path, ".sequence")
         self._clock = clock
 
     @property
@@ -49,7 +53,8 @@ class Publisher:
             The header of the file, which lies at `path` now.
 
         Raises:
-            ConfigurationError: a path cannot be read or written, or the number is not higher; the old file stays.
+            ConfigurationError: a path cannot be read or written, something else lies there, or the number is not
+                higher. What was there stays.
         """
         with _files.locked(self._path.parent):
             last = max(self._taken(), self._published())
@@ -62,19 +67,25 @@ class Publisher:
         return peek(self._kind, data)
 
     def _taken(self) -> int:
-        if not self._state.exists():
-            return 0
+        with _files.explained(self._state):
+            if not self._state.exists():
+                return 0
         number = _files.read_json(self._state, {"sequence"}, version=_FORMAT)["sequence"]
         if type(number) is not int or number < 0:
             raise ConfigurationError(f"{self._state}: is not a sequence number")
         return number
 
     def _published(self) -> int:
-        """Return the sequence number of the file at `path`; 0: there is none, or what is there is no signed file."""
-        if not self._path.exists():
-            return 0
-        with _files.explained(self._path), self._path.open("rb") as stream:
-            start = stream.read(HEADER_SIZE)
+        """Return the sequence number of the file at `path`; 0: there is none, an empty one, or only a part of one."""
+        with _files.explained(self._path):
+            if not self._path.exists():
+                return 0
+            with self._path.open("rb") as stream:
+                start = stream.read(HEADER_SIZE)
+        magic = self._kind.value
+        if start[: len(magic)] != magic[: len(start)]:
+            what = self._kind.name.lower()
+            raise ConfigurationError(f"{self._path}: exists already, and is no signed file ({what}) to be replaced")
         try:
             return peek(self._kind, start).sequence
         except SignedFileRefused:

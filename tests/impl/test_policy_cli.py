@@ -134,3 +134,27 @@ def test_keys_are_never_shown_nor_overwritten(here: Path, capsys: pytest.Capture
     assert before.split()[1] not in captured.out + captured.err
     key.chmod(0o644)
     assert alts("compile", here / "good.toml", "--key", key, "--output", here / "out") == 3
+
+
+def test_the_output_takes_nothing_elses_place(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip in a command line costs neither the signing key nor the document."""
+    key, good = here / "key", here / "good.toml"
+    (here / "link").symlink_to(key)
+    before = {path: path.read_bytes() for path in here.iterdir()}
+    for output in (key, here / "key.pub", good, f"{good}/", here / "loose.toml", here / "link"):
+        assert alts("compile", good, "--key", key, "--output", output) == 3
+        assert "exists already, and is no signed file (policy)" in capsys.readouterr().err
+    (here / ".lock").unlink()
+    assert {path: path.read_bytes() for path in here.iterdir()} == before
+    assert (here / "link").is_symlink()
+
+
+def test_paths_that_name_no_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in ("", ".", "./", "/"):
+        assert alts("compile", here / "good.toml", "--key", here / "key", "--output", path) == 3
+        assert alts("key", path) == 3
+        assert capsys.readouterr().err.count("is not the name of a file") == 2
+    for path in ("a" * 300, "a" * 252):  # too long, or only with what comes after it
+        assert alts("key", here / path) == 3
+        assert alts("compile", here / "good.toml", "--key", here / "key", "--output", here / path) == 3
+        assert capsys.readouterr().err.count("File name too long") == 2

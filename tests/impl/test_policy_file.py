@@ -7,6 +7,7 @@ import json
 import os
 import struct
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,7 +40,6 @@ from tests.impl.policy_tools import KEY, NOW, OTHER_KEY, OTHER_PUBLIC, POLICIES,
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from alts import Policy
 
@@ -330,3 +330,28 @@ def test_a_publisher_never_uses_a_number_twice(tmp_path: Path) -> None:
     (tmp_path / "policy.alts.sequence").write_text('{"format": 1, "sequence": "x"}')
     with pytest.raises(ConfigurationError):
         publisher.publish(make)
+
+
+def test_a_publisher_replaces_nothing_but_files_of_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    publisher = Publisher(Kind.POLICY, path, clock=lambda: NOW)
+
+    def make(sequence: int, issued_at: int) -> bytes:
+        return signed(sequence=sequence, issued_at=issued_at)
+
+    revocations = compile_revocations([], key=KEY, sequence=7, issued_at=NOW)
+    for other in (b"ed25519-private " + b"0" * 64, TEXT.encode(), revocations, b"\x89PNG", b"\0"):
+        path.write_bytes(other)
+        with pytest.raises(ConfigurationError, match="exists already"):
+            publisher.publish(make)
+        assert path.read_bytes() == other
+        assert not (tmp_path / "out.sequence").exists(), "no number was used up"
+    for number, own in enumerate((b"", signed()[:5], signed()[:50], b"\x89ALTSPOL" + bytes(300)), 1):
+        path.write_bytes(own)  # what a mere `touch`, or a broken disk, left
+        assert publisher.publish(make).sequence == number
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_publisher_needs_the_name_of_a_file(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="not the name of a file"):
+        Publisher(Kind.POLICY, Path(path), clock=lambda: NOW)

@@ -22,8 +22,8 @@ _LINE = re.compile(rb"(?:ed25519-(private|public) )?([0-9a-f]{64})\n?")
 
 
 def public_path(path: Path) -> Path:
-    """Return where the public half of a private key file lies."""
-    return path.with_name(path.name + ".pub")
+    """Return where the public half of a private key file lies. Raises ConfigurationError if `path` names no file."""
+    return _files.beside(path, ".pub")
 
 
 def write_pair(path: Path, random: Callable[[int], bytes]) -> None:
@@ -34,8 +34,9 @@ def write_pair(path: Path, random: Callable[[int], bytes]) -> None:
     """
     public = public_path(path)
     for taken in (path, public):
-        if taken.exists() or taken.is_symlink():
-            raise ConfigurationError(f"{taken}: exists already")
+        with _files.explained(taken):
+            if taken.exists() or taken.is_symlink():
+                raise ConfigurationError(f"{taken}: exists already")
     key = Ed25519PrivateKey.from_private_bytes(random(_files.KEY_SIZE))
     _files.replace(path, _line("private", key.private_bytes_raw()))
     _files.replace(public, _line("public", key.public_key().public_bytes_raw()))

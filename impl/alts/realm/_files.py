@@ -167,6 +167,17 @@ def refuse_special(path: Path) -> None:
             raise ConfigurationError(f"{path}: is not a regular file")
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of a file in the same directory, whose name has `suffix` after the other's.
+
+    Raises:
+        ConfigurationError: `path` ends in no name, as an empty one, `.` and `/` do.
+    """
+    if not path.name:
+        raise ConfigurationError(f"'{path}': is not the name of a file")
+    return path.with_name(path.name + suffix)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -260,8 +260,8 @@ class ClusterModel:
     keys: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def due(self, now: int) -> bool:
-        """Whether everything is to be rotated."""
-        return self.base is None or now - self.base[0] >= self.rotation
+        """Whether everything is to be rotated: by age, or since the clock that made the base master was ahead."""
+        return self.base is None or not -BACKDATE <= now - self.base[0] < self.rotation
 
     def rotate(self, now: int) -> None:
         """A new base master; every running workload gets a certificate under it, every key a successor."""
@@ -273,7 +273,7 @@ class ClusterModel:
 
     def schedule(self, name: str, identity: str, now: int) -> None:
         """A workload starts. Raises Declined if there is no base master in force."""
-        if self.base is None or self.base[1] <= now:
+        if self.base is None or not self.base[0] - BACKDATE <= now < self.base[1]:
             raise Declined("UNAVAILABLE")
         begin = max(self.base[0] - BACKDATE, now - BACKDATE)
         self.workloads[name] = (identity, begin, self.base[1])

@@ -14,6 +14,7 @@ from alts.services import (
     AgentSettings,
     CaCore,
     CaSettings,
+    NewKey,
     PasswordHash,
     RequestRefused,
     Status,
@@ -271,6 +272,104 @@ def test_handshake_certificates_of_a_machine_rotate_every_few_hours() -> None:
     world.now += 3 * 3600
     with pytest.raises(PeerViolation):
         verify(world, first)
+
+
+def answered(world: World, agent: AgentCore, *, ahead: int) -> tuple[NewKey, bytes]:
+    """Ask the CA, whose clock is so many seconds ahead, for a renewal; return the key and the certificate."""
+    new, caller = agent.new_key(NODE), agent.credential().peer
+    world.refill(world.ca.issuing)
+    world.now += ahead
+    pending = world.ca.renew_machine(prove_machine(new, CA, BINDING), caller, BINDING)
+    certificate = world.ca.complete(pending, world.sign(world.ca.issuing, pending)).certificate
+    world.now -= ahead
+    return new, certificate
+
+
+@pytest.mark.req("CRED-5", "ISSUE-6", "REVOKE-2")
+@pytest.mark.parametrize("jump", [400, 3600, 30 * DAY])
+def test_a_machine_whose_clock_was_ahead_is_not_cut_off_when_it_is_set_right(jump: int) -> None:
+    world = World()
+    agent = world.enrol()
+    world.now += jump
+    ahead = agent.credential()
+    world.now -= jump
+    assert agent.credential_due
+    verify(world, agent.credential(), Role.SERVER)
+    with pytest.raises(PeerViolation):
+        verify(world, ahead, Role.SERVER)
+
+
+@pytest.mark.req("ISSUE-6", "REVOKE-2")
+def test_a_renewal_with_a_ca_whose_clock_is_ahead_waits_and_then_asks_with_another_key() -> None:
+    world = World()
+    agent = world.enrol()
+    before = agent.master()
+    assert before is not None
+    keys = []
+    for pause in (0, 60, 3540, 1):
+        world.now += pause
+        new, certificate = answered(world, agent, ahead=30 * DAY)
+        keys.append(new.key.public_key().public_bytes_raw())
+        with pytest.raises(RequestRefused, match="the CA's ahead") as caught:
+            agent.install(new, certificate, CA)
+        assert caught.value.status is Status.FAILED_PRECONDITION
+        master = agent.master()
+        assert master is not None
+        assert master.certificate == before.certificate
+        verify(world, agent.credential(), Role.SERVER)
+    assert len(set(keys[:3])) == 1
+    new, certificate = answered(world, agent, ahead=0)
+    keys.append(new.key.public_key().public_bytes_raw())
+    assert len(set(keys)) == 2, "an hour after it was made the key is given up"
+    world.now += 30 * DAY
+    agent.install(new, certificate, CA)
+    verify(world, agent.credential(), Role.SERVER)
+
+
+@pytest.mark.req("ISSUE-6", "ISSUE-3")
+def test_a_machine_that_enrols_with_a_clock_behind_has_its_certificate_once_the_clock_is_right() -> None:
+    world = World()
+    agent, token = AgentCore(None, world.clock, world.random), world.ca.add_token(NODE)
+    world.refill(world.ca.issuing)
+
+    def enrol(behind: int) -> None:
+        world.now -= behind
+        new, request = agent.enrol_request(token, CA)
+        world.now += behind
+        pending = world.ca.enrol(request)
+        signed = world.ca.complete(pending, world.sign(world.ca.issuing, pending))
+        world.now -= behind
+        agent.enrolled(token, new, request, world.ca.enrolled(request, signed.certificate), CA)
+
+    for _ in range(2):
+        now = world.now
+        with pytest.raises(RequestRefused, match="this clock is behind"):
+            enrol(1000 * DAY)
+        world.now = now
+    enrol(0)
+    verify(world, agent.credential(), Role.SERVER)
+    assert len(world.ca.issuing.certificates()) == 1
+
+
+@pytest.mark.req("ISSUE-6", "REVOKE-2")
+def test_a_machine_renewed_while_all_clocks_were_ahead_goes_on_with_the_certificate_before() -> None:
+    world = World()
+    agent = world.enrol()
+    before = ids_of(agent.credential())
+    jump = 100 * DAY
+    world.now += jump
+    world.renew(agent)
+    assert ids_of(agent.credential()) != before
+    world.report(world.ca.issuing)
+    world.now -= jump
+    assert agent.renewal_due
+    credential = agent.credential()
+    assert ids_of(credential) == before
+    verify(world, credential, Role.SERVER)
+    world.renew(agent)
+    assert not agent.renewal_due
+    verify(world, agent.credential(), Role.SERVER)
+    assert len(agent._store.rows("SELECT 1 FROM masters")) == 2
 
 
 @pytest.mark.req("ISSUE-6", "ISSUE-2")

@@ -282,6 +282,65 @@ def test_an_answer_that_comes_too_late_is_no_rotation() -> None:
     verify_certificate(credential.certificate, world.trust(), int(world.now), role=Role.SERVER, targets=frozenset())
 
 
+def accepted(world: World, workload: str) -> bool:
+    credential = open_bundle(bundles(world)[workload])[0]
+    try:
+        verify_certificate(credential.certificate, world.trust(), int(world.now), role=Role.SERVER, targets=frozenset())
+    except PeerViolation:
+        return False
+    return True
+
+
+@pytest.mark.req("ISSUE-8", "CRED-6", "REVOKE-2")
+@pytest.mark.parametrize("jump", [2 * DAY, 30 * DAY, 4000 * DAY])
+def test_a_clock_that_was_ahead_delays_no_rotation(jump: int) -> None:
+    world = ready()
+    workload = start(world)
+    world.now += jump
+    assert world.cluster.rotation_due
+    world.rotate()
+    world.now -= jump
+    assert world.cluster.rotation_due
+    with pytest.raises(RequestRefused) as caught:
+        start(world, number=2)
+    assert caught.value.status is Status.UNAVAILABLE
+    world.rotate()
+    assert not world.cluster.rotation_due
+    assert accepted(world, workload)
+    assert accepted(world, start(world, number=2))
+    world.now += 2 * DAY
+    assert world.cluster.rotation_due
+
+
+@pytest.mark.req("ISSUE-8", "CRED-6")
+def test_a_clock_that_is_a_little_behind_changes_nothing() -> None:
+    world = ready()
+    workload = start(world)
+    world.now -= 300
+    assert not world.cluster.rotation_due
+    assert accepted(world, workload)
+    assert accepted(world, start(world, number=2))
+
+
+@pytest.mark.req("ISSUE-8", "CRED-6", "REVOKE-2")
+def test_a_rotation_begun_by_a_clock_ahead_gives_nobody_what_is_not_valid() -> None:
+    world = ready()
+    workload = start(world)
+    before = bundles(world)[workload].certificate
+    world.refill(world.cluster.issuing, world.cluster.ids_needed)
+    world.now += 30 * DAY
+    pending = world.cluster.begin_rotation(BINDING)
+    certificate = world.sign(world.cluster.issuing, pending)
+    world.now -= 30 * DAY
+    world.cluster.complete_rotation(pending, certificate)
+    assert bundles(world)[workload].certificate == before
+    assert accepted(world, workload)
+    assert world.cluster.rotation_due
+    world.rotate()
+    assert bundles(world)[workload].certificate != before
+    assert accepted(world, workload)
+
+
 @pytest.mark.req("ISSUE-8")
 def test_a_rotation_that_fails_changes_nothing() -> None:
     world = World()

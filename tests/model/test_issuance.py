@@ -76,6 +76,20 @@ def test_other_times_leave_one(fault: dict[str, int], finding: str) -> None:
     assert finding in findings[0]
 
 
+@pytest.mark.req("ISSUE-8", "REVOKE-2")
+@pytest.mark.parametrize("jump", [301, issuance.ROTATION, 400 * issuance.ROTATION])
+def test_a_clock_that_was_ahead_delays_no_rotation(jump: int) -> None:
+    cluster = issuance.ClusterModel()
+    cluster.rotate(jump)
+    cluster.schedule("one", "w", jump)
+    assert cluster.due(0)
+    with pytest.raises(issuance.Declined, match="UNAVAILABLE"):
+        cluster.schedule("two", "w", 0)
+    cluster.rotate(0)
+    assert [cluster.due(now) for now in (-300, 0, issuance.ROTATION - 1, issuance.ROTATION)] == [False] * 3 + [True]
+    assert cluster.workloads["one"] == ("w", -300, issuance.BASE_LIFETIME)
+
+
 @pytest.mark.req("TRUST-6", "HS-9", "HS-12", "TRADE-5")
 def test_a_row_that_carries_payload_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check.payload_is_protected().findings == ()

@@ -13,7 +13,7 @@ from alts_schema.issuance_pb2 import EnrolRequest, EnrolResponse, KeyRequest, Pr
 from .._errors import UsageError
 from .._issuer import MasterKey
 from .._trust import Category
-from ._certificates import make_credential, parse_master, require_answer
+from ._certificates import BACKDATE, make_credential, parse_master, require_answer
 from ._errors import RequestRefused, Status
 from ._proofs import (
     NONCE_SIZE,
@@ -92,13 +92,21 @@ class AgentCore:
     # -- the master certificate -------------------------------------------------------------------------------------
 
     def master(self) -> MasterKey | None:
-        """Return the master key in use; None before enrolment."""
+        """Return the master key in use; None before enrolment.
+
+        It is the newest, or the one before where that is valid now and the newest is not: all clocks were ahead when it
+        was made, and have been set right.
+        """
         rows = self._store.rows(
-            "SELECT certificate, key FROM masters WHERE certificate IS NOT NULL ORDER BY number DESC LIMIT 1"
+            "SELECT certificate, key FROM masters WHERE certificate IS NOT NULL ORDER BY number DESC"
         )
         if not rows:
             return None
-        certificate, key = cast("tuple[bytes, bytes]", rows[0])
+        now = self._now()
+        masters = cast("list[tuple[bytes, bytes]]", rows)
+        bodies = [parse_master(certificate) for certificate, _ in masters]
+        valid = [body.not_before <= now and not 0 < body.not_after <= now for body in bodies]
+        certificate, key = masters[valid.index(True) if True in valid else 0]
         return MasterKey(certificate, Ed25519PrivateKey.from_private_bytes(key))
 
     def new_key(self, identity: str) -> NewKey:
@@ -117,16 +125,27 @@ class AgentCore:
         return NewKey(row[0], identity, Ed25519PrivateKey.from_private_bytes(row[1]))
 
     def install(self, new: NewKey, certificate: bytes, requester: str) -> None:
-        """Keep the master certificate of `new`, and use it from now on; the old key is forgotten.
+        """Keep the master certificate of `new`, and use it from now on; the one before it is kept until the next.
 
         Raises:
-            RequestRefused: INTERNAL; it is not what was asked for.
+            RequestRefused: INTERNAL; it is not what was asked for. FAILED_PRECONDITION; it is not valid now.
             PeerViolation: it is no certificate.
         """
         body = require_answer(
             certificate, decode(KeyRequest, prove_machine(new, requester, bytes(32)).request), requester
         )
-        if body.not_after and body.not_after <= self._now():
+        now = self._now()
+        if body.not_before > now:
+            with self._store.write() as tx:
+                # one of the two clocks was or is wrong. The same key gets the same certificate: wait for that, as an
+                # enrolment token works for one key; but not for ever, nor with a new key at each try
+                sql = "DELETE FROM masters WHERE number = ? AND certificate IS NULL AND NOT created BETWEEN ? AND ?"
+                tx.execute(sql, (new.number, now - HOUR, now))
+            raise RequestRefused(
+                Status.FAILED_PRECONDITION,
+                f"the certificate is valid in {body.not_before - now} s only: this clock is behind, or the CA's ahead",
+            )
+        if body.not_after and body.not_after <= now:
             with self._store.write() as tx:  # it was certified long ago, unheard; the next request has a new key
                 tx.execute("DELETE FROM masters WHERE number = ? AND certificate IS NULL", (new.number,))
             raise RequestRefused(Status.FAILED_PRECONDITION, "the certificate has expired already")
@@ -135,7 +154,11 @@ class AgentCore:
                 "UPDATE masters SET certificate = ?, installed = ? WHERE number = ?",
                 (certificate, self._now(), new.number),
             )
-            tx.execute("DELETE FROM masters WHERE number != ?", (new.number,))
+            tx.execute(
+                "DELETE FROM masters WHERE number != ? AND (certificate IS NULL OR number <"
+                " (SELECT MAX(number) FROM masters WHERE certificate IS NOT NULL AND number != ?))",
+                (new.number, new.number),
+            )
         self._credential = None
 
     def install_founding(self, certificate: bytes, key: Ed25519PrivateKey, identity: str) -> None:
@@ -159,14 +182,16 @@ class AgentCore:
         body = parse_master(certificate)
         now = self._now()
         late = bool(body.not_after) and now >= body.not_after - (body.not_after - body.not_before) // 3
-        return late or now - installed >= self._settings.master_rotation
+        # also if it was installed by a clock that was ahead: that it is old would be noticed late
+        return late or not -BACKDATE <= now - installed < self._settings.master_rotation
 
     # -- handshake certificates -------------------------------------------------------------------------------------
 
     @property
     def credential_due(self) -> bool:
         """Whether `credential` would make a new one."""
-        return self._credential is None or self._now() - self._made >= max(1, self._settings.handshake_lifetime // 2)
+        half = max(1, self._settings.handshake_lifetime // 2)
+        return self._credential is None or not 0 <= self._now() - self._made < half  # also if a clock was set back
 
     def credential(self) -> Credential:
         """Return the machine's handshake credential, a new one if half of the last one's life is over (CRED-5).

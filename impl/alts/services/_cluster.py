@@ -119,10 +119,13 @@ class ClusterCore:
 
     @property
     def rotation_due(self) -> bool:
-        """Whether there is no base master, or it is so old that everything is to be rotated (ISSUE-8)."""
+        """Whether there is no base master, or it is so old that everything is to be rotated (ISSUE-8).
+
+        Also if it was made by a clock that was ahead: it is not valid now, and would not be found old in time.
+        """
         rows = self._store.rows("SELECT MAX(created) FROM bases WHERE certificate IS NOT NULL")
         newest = cast("int | None", rows[0][0])
-        return newest is None or self._now() - newest >= self._settings.rotation
+        return newest is None or not -BACKDATE <= self._now() - newest < self._settings.rotation
 
     @property
     def ids_needed(self) -> int:
@@ -170,7 +173,7 @@ class ClusterCore:
             tx.execute("UPDATE bases SET certificate = ? WHERE epoch = ?", (certificate, row[0]))
             tx.execute("DELETE FROM bases WHERE epoch < ?", (row[0],))
             base = MasterKey(certificate, Ed25519PrivateKey.from_private_bytes(row[1]))
-            if base.body.not_after > now:
+            if base.body.not_before <= now < base.body.not_after:  # else the next rotation is due at once
                 for workload, identity in tx.execute(
                     "SELECT workload, identity FROM workloads WHERE running = 1"
                 ).fetchall():
@@ -186,8 +189,8 @@ class ClusterCore:
         if row is None:
             raise RequestRefused(Status.UNAVAILABLE, "there is no base workload master yet")
         base = MasterKey(row[0], Ed25519PrivateKey.from_private_bytes(row[1]))
-        if base.body.not_after <= self._now():
-            raise RequestRefused(Status.UNAVAILABLE, "the base workload master has expired; it has to be rotated")
+        if not base.body.not_before <= self._now() < base.body.not_after:
+            raise RequestRefused(Status.UNAVAILABLE, "the base workload master is not valid now; it has to be rotated")
         return base
 
     # -- workloads --------------------------------------------------------------------------------------------------

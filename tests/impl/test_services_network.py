@@ -23,6 +23,7 @@ from alts.services import (
     read_bundle,
     request_master,
 )
+from alts.services._issuers import News
 from alts.services.cli import SYSTEM
 from alts.services.cli._clear import channel_in_clear, serve_in_clear
 from alts_schema.issuance_pb2 import (
@@ -282,6 +283,26 @@ def test_what_a_stranger_says_in_clear_goes_no_further(tmp_path: Path) -> None:
                     await call(channel, "Enrolment", "Enrol", request, 10)
                 assert caught.value.status in (Status.INVALID_ARGUMENT, Status.UNAUTHENTICATED)
             channel.close()
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_news_can_be_ended_in_the_moment_that_there_are_some() -> None:
+    """Else a service that is told to end while it makes news goes on for ever."""
+
+    async def main() -> None:
+        for turns in range(4):
+            news = News()
+            waiting = asyncio.ensure_future(news.wait(30))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            news.tell()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            ended = waiting.done()
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            assert waiting.cancelled() is not ended
 
     asyncio.run(main())
 

@@ -62,7 +62,9 @@ class News:
         """Wait for the next `tell`, or for so long."""
         event = self._event
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+            # not `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes together with the news
+            async with asyncio.timeout(seconds):
+                await event.wait()
 
 
 class IssuerLink:

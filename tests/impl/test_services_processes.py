@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -48,10 +49,12 @@ class Processes:
         self.running: dict[str, subprocess.Popen[str]] = {}
         printed("issuance", "found", self.realm, "--realm", "realm")
 
-    def start(self, name: str, *words: str | Path, state: Path | None = None) -> dict[str, object]:
+    def start(
+        self, name: str, *words: str | Path, state: Path | None = None, log: IO[bytes] | None = None
+    ) -> dict[str, object]:
         common = "--state", state or self.realm / name, "--book", self.book, "--print-ready", "--tick", "0.1"
         arguments = [sys.executable, "-m", "alts.services", name, *map(str, (*common, *words))]
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
         self.running[name] = process
         assert process.stdout is not None
         ready: dict[str, object] = json.loads(process.stdout.readline())

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
 SYSTEM = Environment(time.time, os.urandom)
 _TOKEN_FORMAT = 1
+_ABOUT_STRANGERS = ("alts.aio", "grpclib")
 
 
 def add_common(parser: argparse.ArgumentParser, *, listens: bool = True) -> None:
@@ -67,7 +68,7 @@ def add_common(parser: argparse.ArgumentParser, *, listens: bool = True) -> None
         "--fail-closed", action="store_true", help="accept nobody by a stale revocation file (default: warn)"
     )
     parser.add_argument("--print-ready", action="store_true", help="when ready, print one JSON line with the address")
-    parser.add_argument("--verbose", action="store_true", help="log what is done and refused to stderr")
+    parser.add_argument("--verbose", action="store_true", help="log to stderr also what is done and refused")
 
 
 def freshness(args: argparse.Namespace) -> Freshness:
@@ -133,8 +134,7 @@ def _checked(text: str, check: Callable[[], None]) -> str:
 
 def guarded(name: str, args: argparse.Namespace, main: Callable[[argparse.Namespace], Any]) -> int:
     """Run a command's coroutine function; its errors become exit codes."""
-    level = logging.INFO if getattr(args, "verbose", False) else logging.ERROR
-    logging.basicConfig(level=level, format=f"alts {name}: %(message)s")
+    log_to_stderr(name, verbose=getattr(args, "verbose", False))
     try:
         # the directory of this machine: of its daemon, where that is another process
         require_installed(getattr(args, "machine", None) or getattr(args, "agent", None) or args.state)
@@ -146,6 +146,19 @@ def guarded(name: str, args: argparse.Namespace, main: Callable[[argparse.Namesp
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+def log_to_stderr(name: str, *, verbose: bool) -> None:
+    """Log warnings and errors, one line each with the command's name; `verbose`: also what is done and refused.
+
+    What `alts.aio` and grpclib say is about connections of whoever reaches a port: only if `verbose`, since else any
+    stranger could fill a disk. What goes wrong in a service's own methods is logged by `Service`.
+    """
+    handler = logging.StreamHandler()
+    if not verbose:
+        handler.addFilter(lambda record: not record.name.startswith(_ABOUT_STRANGERS))
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format=f"alts {name}: %(message)s", handlers=[handler])
 
 
 def require_installed(state: Path) -> None:

@@ -35,6 +35,8 @@ ERRORS = {
     "no deployment": ("format = 1", "missing-key"),
     "another format": ('format = 2\ndeployment = "a"', "format"),
     "a format that is true": ('format = true\ndeployment = "a"', "format"),
+    "a format of thousands of digits": ("format = 0x" + "f" * 5000 + '\ndeployment = "a"', "format"),
+    "a format that is a list of such": ("format = [0x" + "f" * 5000 + ']\ndeployment = "a"', "format"),
     "unknown key": (HEAD + "rules = 1", "unknown-key"),
     "unknown key of a rule": (HEAD + rule("ca", "human", "a", "allow = true"), "unknown-key"),
     "a rule without issuer": (HEAD + '[[rule]]\ncategory = "human"\nidentity = "a"', "missing-key"),
@@ -67,6 +69,31 @@ def test_errors_are_found_and_no_policy_is_made(text: str, code: str) -> None:
         read_document(text)
     assert code in {finding.code for finding in caught.value.findings}
     assert {finding.severity for finding in caught.value.findings} == {"error"}
+
+
+@pytest.mark.req("POLICY-1")
+@pytest.mark.parametrize("part", ["a", "a-1_Z", '"a b.c"', '""', "'x'", r'"\"a\\"', "1"])
+@pytest.mark.parametrize("dot", [".", " . ", "\t.  "])
+@pytest.mark.parametrize("place", ["{key} = 1", "[{key}]", "[[ {key} ]]", "x = {{{key} = 1}}", "x = {{z = 1,{key}=1}}"])
+def test_a_key_of_very_many_parts_never_reaches_the_parser(part: str, dot: str, place: str) -> None:
+    """Its time grows with the square of the parts: 2^19 of them, which are not too large a file, would take an hour."""
+    for count in (64, 65, 1000):
+        text = HEAD + "# a comment\n" + place.format(key=dot.join([part] * count)) + "\n"
+        (finding, *_) = check(text)
+        if count == 64:
+            assert (finding.code, finding.line) == ("unknown-key", 0), "read as any other"
+        else:
+            assert (finding.code, finding.line) == ("syntax", 4)
+            assert "more than 64 parts" in finding.message
+
+
+@pytest.mark.req("POLICY-1")
+def test_dots_elsewhere_are_no_long_key() -> None:
+    dotted = ".".join("a" * 64)
+    text = (
+        "# see 1.3.6.1.4.1.311.20.2.3 " + "." * 200 + f"\n#{dotted}\n" + TEXT + f'comment = """{dotted}\n.{dotted}"""\n'
+    )
+    assert check(text) == ()
 
 
 WARNINGS = {

@@ -20,6 +20,13 @@ MAX_RULES = 4096
 MAX_TEXT_SIZE = 1 << 20
 DEFAULT_AUTHORITIES = ("ca",)
 _DEPLOYMENT = re.compile(SEGMENT, re.ASCII)
+_MOST_PARTS = 64
+_BARE, _BASIC, _LITERAL = r"[A-Za-z0-9_-]++", r'"(?:[^"\\\n]|\\.)*+"', r"'[^'\n]*+'"
+_LONG_KEY = re.compile(
+    rf"(?:(?<![A-Za-z0-9_-]){_BARE}|(?<!\\){_BASIC}|{_LITERAL})"
+    rf"(?:[ \t]*+\.[ \t]*+(?:{_BARE}|{_BASIC}|{_LITERAL})){{{_MOST_PARTS}}}"
+)
+"""A key of more parts between dots; found in a time that grows no faster than the text."""
 _RULE_LINE = re.compile(r"\s*\[\[\s*(?:rule|'rule'|\"rule\")\s*\]\]")
 _TOP = {"format", "deployment", "certificate_authorities", "rule"}
 _RULE = {"issuer", "category", "identity", "comment", "accepted"}
@@ -162,7 +169,8 @@ def read_document(text: str) -> PolicyDocument:
         raise PolicyDocumentError(tuple(reader.errors))
     reader.keys(top, _TOP, {"format", "deployment"})
     if "format" in top and (type(top["format"]) is not int or top["format"] != FORMAT):
-        reader.wrong("format", f"format is {top['format']!r}, this version reads {FORMAT}")
+        # which number is not said: Python refuses to write out one of thousands of digits
+        reader.wrong("format", f"format is not {FORMAT}, which is what this version reads")
     deployment = reader.text(top, "deployment")
     if deployment is not None and not _DEPLOYMENT.fullmatch(deployment):
         reader.wrong("bad-deployment", f"deployment {deployment!r} is not one identity segment")
@@ -185,6 +193,11 @@ def read_document(text: str) -> PolicyDocument:
 def _parse(reader: _Reader, text: str) -> dict[str, Any] | None:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_SIZE:
         reader.wrong("too-large", f"larger than {MAX_TEXT_SIZE} bytes")
+        return None
+    long_key = _LONG_KEY.search(text)  # the parser's time grows with the square of their number
+    if long_key is not None:
+        line = text.count("\n", 0, long_key.start()) + 1
+        reader.wrong("syntax", f"a key of more than {_MOST_PARTS} parts between dots", line=line)
         return None
     try:
         return tomllib.loads(text)

@@ -258,6 +258,10 @@ class ClusterModel:
     count: int = 0
     workloads: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     keys: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    ends: dict[str, list[int]] = field(default_factory=dict)
+    """Of all certificates that a workload was ever given, in order."""
+    revoked: set[tuple[str, int]] = field(default_factory=set)
+    """Which of them are: the workload, and where in `ends`."""
 
     def due(self, now: int) -> bool:
         """Whether everything is to be rotated: by age, or since the clock that made the base master was ahead."""
@@ -266,8 +270,8 @@ class ClusterModel:
     def rotate(self, now: int) -> None:
         """A new base master; every running workload gets a certificate under it, every key a successor."""
         self.base, self.count = (now, now + self.lifetime), self.count + 1
-        for name, (identity, _, _) in self.workloads.items():
-            self.workloads[name] = (identity, now - BACKDATE, now + self.lifetime)
+        for name, (identity, _, _) in list(self.workloads.items()):
+            self._issue(name, identity, now - BACKDATE, now + self.lifetime)
         for identity in self.keys:
             self._next_key(identity, now)
 
@@ -276,18 +280,25 @@ class ClusterModel:
         if self.base is None or not self.base[0] - BACKDATE <= now < self.base[1]:
             raise Declined("UNAVAILABLE")
         begin = max(self.base[0] - BACKDATE, now - BACKDATE)
-        self.workloads[name] = (identity, begin, self.base[1])
+        self._issue(name, identity, begin, self.base[1])
         if identity not in self.keys:
             self._next_key(identity, now)
 
-    def stop(self, name: str) -> None:
-        """A workload ends."""
+    def stop(self, name: str, now: int) -> None:
+        """A workload ends: its last certificate is revoked, and every other that may be valid for anybody."""
         del self.workloads[name]
+        last = len(self.ends[name]) - 1
+        self.revoked |= {(name, n) for n, end in enumerate(self.ends[name]) if n == last or now < end + BACKDATE}
 
     def copy(self) -> ClusterModel:
         """An independent one in the same state."""
         keys = {identity: list(held) for identity, held in self.keys.items()}
-        return replace(self, workloads=dict(self.workloads), keys=keys)
+        ends = {name: list(had) for name, had in self.ends.items()}
+        return replace(self, workloads=dict(self.workloads), keys=keys, ends=ends, revoked=set(self.revoked))
+
+    def _issue(self, name: str, identity: str, begin: int, end: int) -> None:
+        self.workloads[name] = (identity, begin, end)
+        self.ends.setdefault(name, []).append(end)
 
     def _next_key(self, identity: str, now: int) -> None:
         """Add an epoch; one stays until tickets made under it before its successor was made are dead."""

@@ -62,16 +62,16 @@ def test_the_file_is_private_and_a_file_that_is_not_is_refused(tmp_path: Path) -
         Store(path, 1, SCHEMA)
 
 
-@pytest.mark.parametrize("damage", ["other kind", "other version", "no database", "a foreign database", "truncated"])
+@pytest.mark.parametrize("damage", ["other kind", "later version", "no database", "a foreign database", "truncated"])
 def test_what_is_not_ours_is_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "a.sqlite"
-    Store(path, 1, SCHEMA).close()
     kind: int = 1
     schema: tuple[str, ...] = SCHEMA
+    Store(path, kind, (*SCHEMA, "CREATE TABLE more (name TEXT)") if damage == "later version" else SCHEMA).close()
     if damage == "other kind":
         kind = 2
-    elif damage == "other version":
-        schema = (*SCHEMA, "CREATE TABLE more (name TEXT)")
+    elif damage == "later version":
+        pass
     elif damage == "no database":
         path.write_bytes(b"this is no database, but long enough to be looked at" * 100)
     elif damage == "a foreign database":
@@ -84,6 +84,23 @@ def test_what_is_not_ours_is_refused(tmp_path: Path, damage: str) -> None:
         path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(StoreError):
         Store(path, kind, schema).rows("SELECT name FROM things")
+
+
+def test_a_file_of_an_earlier_version_is_brought_to_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    store = Store(path, 1, SCHEMA)
+    with store.write() as tx:
+        tx.execute("INSERT INTO things VALUES ('kept', NULL)")
+    store.close()
+    later = (*SCHEMA, "CREATE TABLE more (name TEXT)", "INSERT INTO more SELECT name FROM things")
+    with pytest.raises(StoreError):
+        Store(path, 1, (*later, "no statement"))  # nothing of it is there then
+    for _ in range(2):
+        store = Store(path, 1, later)
+        assert (names(store), store.rows("SELECT name FROM more")) == (["kept"], [("kept",)])
+        store.close()
+    with pytest.raises(StoreError, match="another service or version"):
+        Store(path, 1, SCHEMA)
 
 
 def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:

@@ -90,6 +90,23 @@ def test_a_clock_that_was_ahead_delays_no_rotation(jump: int) -> None:
     assert cluster.workloads["one"] == ("w", -300, issuance.BASE_LIFETIME)
 
 
+@pytest.mark.req("CRED-6", "REVOKE-5")
+def test_a_stopped_workload_has_no_certificate_left() -> None:
+    cluster = issuance.ClusterModel()
+    for now in (0, issuance.ROTATION, 2 * issuance.ROTATION, 2 * issuance.ROTATION + 60):
+        cluster.rotate(now)
+        if not now:
+            cluster.schedule("one", "w", now)
+            cluster.schedule("two", "w", now)
+    assert len(cluster.ends["one"]) == 4
+    later = cluster.copy()
+    cluster.stop("one", 2 * issuance.ROTATION + 120)
+    assert cluster.revoked == {("one", number) for number in range(4)}
+    later.stop("one", 2 * issuance.ROTATION + 300)
+    assert later.revoked == {("one", number) for number in range(1, 4)}, "one has expired, whatever clock is asked"
+    assert set(cluster.workloads) == set(later.workloads) == {"two"}
+
+
 @pytest.mark.req("TRUST-6", "HS-9", "HS-12", "TRADE-5")
 def test_a_row_that_carries_payload_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check.payload_is_protected().findings == ()

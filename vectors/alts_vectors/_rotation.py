@@ -197,7 +197,7 @@ def _rotation_step(cluster: ClusterModel, now: int, action: str, workload: str, 
         elif action == "schedule":
             cluster.schedule(workload, identity, now)
         elif action == "stop":
-            cluster.stop(workload)
+            cluster.stop(workload, now)
     except Declined as declined:
         status = declined.status
     return {

@@ -46,6 +46,11 @@ _SCHEMA = (
         key BLOB, revocation_id INTEGER NOT NULL, running INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE counters (version INTEGER NOT NULL)",
     "INSERT INTO counters VALUES (1)",
+    """CREATE TABLE workload_ids (
+        revocation_id INTEGER PRIMARY KEY, workload TEXT NOT NULL, not_after INTEGER NOT NULL)""",
+    "CREATE INDEX workload_ids_by_workload ON workload_ids (workload)",
+    """INSERT INTO workload_ids SELECT revocation_id, workload, not_after
+        FROM workloads JOIN issued USING (revocation_id) WHERE running = 1""",
 )
 DAY = 86400
 MAX_EPOCHS = 8
@@ -235,7 +240,7 @@ class ClusterCore:
         return workload
 
     def stop(self, workload: str, caller: Peer) -> None:
-        """Stop a workload; its certificate is revoked with the next report.
+        """Stop a workload; its certificates are revoked with the next report, also those that a rotation replaced.
 
         Raises:
             RequestRefused: NOT_FOUND; PERMISSION_DENIED unless the caller may run it, or is an operator.
@@ -250,7 +255,14 @@ class ClusterCore:
             tx.execute(
                 "UPDATE workloads SET running = 0, certificate = NULL, key = NULL WHERE workload = ?", (workload,)
             )
-            self.issuing.withdraw(tx, row[1])
+            numbers = tx.execute(
+                # what is over here may not be for one whose clock is behind
+                "SELECT revocation_id FROM workload_ids WHERE workload = ? AND not_after > ?",
+                (workload, self._now() - BACKDATE),
+            ).fetchall()
+            for number in {row[1], *(number for (number,) in numbers)}:
+                self.issuing.withdraw(tx, number)
+            tx.execute("DELETE FROM workload_ids WHERE workload = ?", (workload,))
             self._changed(tx)
 
     def require_operator(self, caller: Peer) -> None:
@@ -312,6 +324,7 @@ class ClusterCore:
         )
         end = credential.parsed.body.not_after
         self.issuing.note(tx, number, identity, credential.certificate, end)
+        tx.execute("INSERT INTO workload_ids VALUES (?, ?, ?)", (number, workload, end))
         tx.execute(
             "UPDATE workloads SET certificate = ?, key = ?, revocation_id = ? WHERE workload = ?",
             (credential.certificate, credential.private_key.private_bytes_raw(), number, workload),

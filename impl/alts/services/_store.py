@@ -40,7 +40,8 @@ class Store:
     Args:
         path: of the file, which is made (mode 0600) if it is missing; None: in memory, for tests.
         kind: of the service, 1 to 2^31 - 1; a file of another kind is refused.
-        schema: CREATE statements; their number is the version of the file.
+        schema: statements that make it; their number is the version of the file. A file of an earlier version is
+            brought to this one by the statements that it lacks: a later version has its own at the end.
 
     Raises:
         StoreError: damaged, of another kind or version, too open, or not to be opened.
@@ -105,6 +106,10 @@ class Store:
                 for statement in schema:
                     tx.execute(statement)
                 tx.execute(f"PRAGMA application_id = {kind:d}")
+                tx.execute(f"PRAGMA user_version = {len(schema):d}")
+            elif found == kind and 0 < version < len(schema):
+                for statement in schema[version:]:
+                    tx.execute(statement)
                 tx.execute(f"PRAGMA user_version = {len(schema):d}")
             elif (found, version) != (kind, len(schema)):
                 raise StoreError(f"{self._name}: is the database of another service or version")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from alts import ConfigurationError
 from alts.realm import _files
-from alts.services import Beliefs, FileHolder, bundle_of, write_bundle
+from alts.services import Beliefs, FileHolder, bundle_of, copy_trust, found, write_bundle
+from alts.services.cli import SYSTEM
 from alts_schema.issuance_pb2 import POLICY
 from tests.impl.test_services_holder import Machine, clock
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.impl.test_services_processes import ENVIRONMENT
 
 
 @pytest.mark.req("CRED-6")
@@ -83,3 +85,99 @@ def test_a_file_that_cannot_be_taken_is_said_once_and_again_when_it_happens_agai
     Beliefs(machine.trust, clock).refresh()
     (record,) = caplog.records
     assert "nobody is accepted" in record.getMessage()
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Let the disk be full once so many files or directories are on it."""
+    sync, left = os.fsync, after
+
+    def fail(descriptor: int) -> None:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        left -= 1
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_trust_directory(tmp_path: Path) -> None:
+    source = Machine(tmp_path).trust
+    for after in range(100):
+        target = tmp_path / str(after) / "trust"
+        with pytest.MonkeyPatch.context() as patch:
+            full_disk(patch, after)
+            try:
+                copy_trust(source, target)
+                break
+            except ConfigurationError as error:
+                said = str(error)
+        assert "No space left" in said
+        if not target.exists():
+            assert not list(tmp_path.glob(f"{after}/**/.new-*"))
+            copy_trust(source, target)
+        assert Beliefs(target, clock).sequence(POLICY) == 1
+    assert 10 < after < 99
+
+
+def test_a_kill_at_any_moment_leaves_no_half_of_a_trust_directory(tmp_path: Path) -> None:
+    source, root = tmp_path / "realm/trust", tmp_path / "machines"
+    found(tmp_path / "realm", "realm", SYSTEM)
+    root.mkdir()
+    child = Path(__file__).with_name("services_install_child.py")
+    arguments = [sys.executable, str(child), str(source), str(root)]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
+
+
+def test_a_founded_realm_and_an_installed_trust_directory_are_on_disk_by_name_and_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    found(tmp_path / "realm", "realm", SYSTEM)
+    copy_trust(tmp_path / "realm/trust", tmp_path / "machines/desk/trust")
+    monkeypatch.undo()
+    # SQLite does it by itself; locks and the like hold nothing
+    by_itself = {".sqlite", ".lock"}
+    everything = [path for path in tmp_path.rglob("*") if not {path.suffix, path.name} & by_itself]
+    assert len(everything) > 30
+    assert [path for path in (tmp_path, *everything) if path.stat().st_ino not in synced] == []
+
+
+def test_a_file_that_comes_while_a_trust_directory_is_copied_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path)
+    read = _files.read
+    between = [lambda: machine.writer.install(POLICY, machine.policy_file(2))]
+
+    def interrupted(path: Path, *, private: bool = False, limit: int = _files.MAX_FILE_SIZE) -> bytes:
+        data = read(path, private=private, limit=limit)
+        if path.parent.name == "policy" and between:
+            between.pop()()
+        return data
+
+    monkeypatch.setattr(_files, "read", interrupted)
+    copy_trust(machine.trust, tmp_path / "copy")
+    monkeypatch.undo()
+    assert Beliefs(tmp_path / "copy", clock).sequence(POLICY) in (1, 2)
+
+
+def test_a_trust_directory_is_not_put_over_anything(tmp_path: Path) -> None:
+    source = Machine(tmp_path).trust
+    for number, make in enumerate((Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere"))):
+        make(tmp_path / str(number))
+        with pytest.raises(ConfigurationError, match="exists already"):
+            copy_trust(source, tmp_path / str(number))
+    (source / "anchors.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"anchors\.json: is missing"):
+        copy_trust(source, tmp_path / "new/trust")
+    assert not (tmp_path / "new/trust").exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 ANCHORS = "anchors.json"
+STORES = ("policy", "revocations")
+MAX_FILE_SIZE = 1 << 27
+"""Of a signed file of either kind, in bytes (SPEC 13.2.4)."""
 SERVICES = ("founding", "signing", "ca", "crl", "cluster-master")
 logger = logging.getLogger("alts.services")
 
@@ -100,7 +103,7 @@ class Beliefs:
         _files.check_directory(directory)
         self.directory = directory
         self.anchors = Anchors.load(directory)
-        for name in ("policy", "revocations"):
+        for name in STORES:
             with _files.explained(directory / name):
                 (directory / name).mkdir(mode=_files.DIRECTORY_MODE, exist_ok=True)
         self.policy = PolicyStore(
@@ -156,7 +159,7 @@ class Beliefs:
 
     def content(self, kind: FileKind) -> bytes:
         """Return the bytes of the file in force, for those who distribute it."""
-        return _files.read(self.store(kind).accepted, limit=1 << 27)
+        return _files.read(self.store(kind).accepted, limit=MAX_FILE_SIZE)
 
     def store(self, kind: FileKind) -> SignedFileStore[Any]:
         """Return the store of a kind of file.
@@ -178,11 +181,25 @@ class Beliefs:
 def copy_trust(source: Path, target: Path) -> None:
     """Install a trust directory on a machine: a copy of another's anchors and files (SPEC 13.1.5).
 
+    It appears whole and durably, or not at all: whatever ends this before, it can be done again.
+
     Raises:
         ConfigurationError: `target` exists, or one of them cannot be read or written.
     """
     with _files.explained(target):
+        made = [folder for folder in target.parents if not folder.exists()]
         target.parent.mkdir(mode=_files.DIRECTORY_MODE, parents=True, exist_ok=True)
-        if target.exists():
+        for folder in made:
+            _files.sync_directory(folder.parent)
+        if os.path.lexists(target):  # an empty directory would be taken for none
             raise ConfigurationError(f"{target}: exists already")
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"))
+    with _files.new_directory(target) as scratch:
+        _files.replace(scratch / ANCHORS, _files.read(source / ANCHORS))
+        for store in STORES:
+            _files.make_directory(scratch / store)
+            # in this order: a file that comes in between is newer than the number, not older, and is accepted
+            for name in ("highest.json", "accepted"):
+                with _files.explained(source / store):
+                    there = (source / store / name).exists()
+                if there:
+                    _files.replace(scratch / store / name, _files.read(source / store / name, limit=MAX_FILE_SIZE))

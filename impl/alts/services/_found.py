@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +22,6 @@ from ._signing import SigningCore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from .._config import Environment
 
@@ -57,8 +57,8 @@ def found(
 ) -> Anchors:
     """Make a realm: keys, the first policy and revocation files, and a state directory for each founding service.
 
-    It appears whole or not at all. Afterwards `signing`, `ca` and `crl` go to their machines, `trust` to every machine,
-    and `policy-signer` to a safe.
+    It appears whole and durably, or not at all. Afterwards `signing`, `ca` and `crl` go to their machines, `trust` to
+    every machine, and `policy-signer` to a safe.
 
     Args:
         path: a directory that does not exist.
@@ -101,6 +101,9 @@ def found(
             _found_machine(scratch / name, signing, anchors, anchors.services[name], number, environment)
             copy_trust(scratch / "trust", scratch / name / "trust")
         signing.close()
+        with _files.explained(path):
+            for folder in filter(Path.is_dir, scratch.rglob("*")):  # each file in them is on disk; so is its name now
+                _files.sync_directory(folder)
     return anchors
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -13,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alts import Category, Rule
-from alts.policy import PolicyDocumentError, check, read_document, write_document
+from alts.policy import PolicyDocumentError, check, lint, read_document, write_document
 from alts.policy._document import ACCEPTABLE
 from tests.impl.policy_tools import POLICIES, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEMA = json.loads(resources.files("alts.policy").joinpath("policy.schema.json").read_text("utf-8"))
 
@@ -231,3 +235,36 @@ def test_thousands_of_rules_are_linted() -> None:
     assert check(many) == ()
     assert [finding.rule for finding in check(many + rule("ca", "human", "corp/u7"))] == [1001]
     assert read_document(many).policy.allows("ca", Category.HUMAN, "corp/u999")
+
+
+def calls(text: str) -> int:
+    """How many functions a check calls: a measure that does not depend on the machine."""
+    count = 0
+
+    def note(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    document = read_document(text)
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        lint(document)
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.req("POLICY-1")
+@pytest.mark.parametrize(
+    "numbered",
+    [
+        lambda i: rule("**", "workload", f"*/a{i}/**"),
+        lambda i: rule(f"i{i}/*/**", "human", f"*/a{i}/**"),
+        lambda i: rule("ca", "human", f"corp/u{i}") + rule(f"service/i{i}", "workload", "prod/**"),
+        lambda i: rule("ca", "human", f"*/u{i}") + rule("corp/admins", "workload", f"prod/{i}"),
+    ],
+)
+def test_the_lint_does_not_ask_every_rule_about_every_rule(numbered: Callable[[int], str]) -> None:
+    few, many = (calls(HEAD + "".join(map(numbered, range(count)))) for count in (100, 400))
+    assert many < 6 * few

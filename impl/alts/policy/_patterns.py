@@ -10,12 +10,14 @@ same holds for pairs of patterns (issuer, identity).
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._trust import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+T = TypeVar("T")
 
 FRESH = "\0"
 """Stands for a segment that no pattern spells out; it is itself no segment."""
@@ -33,6 +35,39 @@ def words(pattern: str) -> Iterator[str]:
         word = "/".join(fixed + [FRESH] * (count - len(parts)))
         if len(word) <= MAX_LENGTH:
             yield word
+
+
+class PatternMap(Generic[T]):
+    """Patterns with a value each, by their segments: those that match a word are found without a look at the others.
+
+    Args:
+        new: makes the value of a pattern that is met for the first time.
+    """
+
+    def __init__(self, new: Callable[[], T]) -> None:
+        self._new = new
+        self._next: dict[str, PatternMap[T]] = {}
+        self._values: list[T] = []
+
+    def at(self, pattern: str) -> T:
+        """Return the value of a pattern."""
+        node = self
+        for part in pattern.split("/"):
+            node = node._next.setdefault(part, PatternMap(self._new))
+        if not node._values:
+            node._values.append(self._new())
+        return node._values[0]
+
+    def matching(self, word: str) -> Iterator[T]:
+        """Yield the values of the patterns that match a generic word."""
+        nodes = [self]
+        for part in word.split("/"):
+            for node in nodes:
+                if "**" in node._next:  # this segment and all that follow
+                    yield from node._next["**"]._values
+            nodes = [node._next[name] for node in nodes for name in (part, "*") if name in node._next]
+        for node in nodes:
+            yield from node._values
 
 
 def covers(wide: str, narrow: str) -> bool:

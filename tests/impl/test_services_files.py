@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ def test_a_credential_that_could_not_be_read_is_taken_as_soon_as_it_can(
     holder = FileHolder(directory, machine.trust, clock)
     before = holder.configuration
     write_bundle(directory, bundle_of(second))
-    read, stat = _files.read, os.stat
+    read, status = _files.read, os.stat
 
     def fail(path: Path, *, private: bool = False, limit: int = _files.MAX_FILE_SIZE) -> bytes:
         if path.name == "credential":
@@ -42,7 +43,7 @@ def test_a_credential_that_could_not_be_read_is_taken_as_soon_as_it_can(
     def refuse(path: Path) -> os.stat_result:
         if path.name == "credential":
             raise PermissionError(13, "Permission denied")
-        return stat(path)
+        return status(path)
 
     with monkeypatch.context() as patch:
         if fault == "too open":
@@ -134,22 +135,25 @@ def test_a_kill_at_any_moment_leaves_no_half_of_a_trust_directory(tmp_path: Path
 def test_a_founded_realm_and_an_installed_trust_directory_are_on_disk_by_name_and_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: set[int] = set()
+    synced: dict[int, set[str]] = {}
     sync = os.fsync
 
     def note(descriptor: int) -> None:
-        synced.add(os.fstat(descriptor).st_ino)
+        status = os.fstat(descriptor)
+        synced[status.st_ino] = set(os.listdir(descriptor)) if stat.S_ISDIR(status.st_mode) else set()
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
     found(tmp_path / "realm", "realm", SYSTEM)
     copy_trust(tmp_path / "realm/trust", tmp_path / "machines/desk/trust")
     monkeypatch.undo()
-    # SQLite does it by itself; locks and the like hold nothing
-    by_itself = {".sqlite", ".lock"}
-    everything = [path for path in tmp_path.rglob("*") if not {path.suffix, path.name} & by_itself]
+    everything = [tmp_path, *tmp_path.rglob("*")]
     assert len(everything) > 30
-    assert [path for path in (tmp_path, *everything) if path.stat().st_ino not in synced] == []
+    for path in everything:
+        if path.is_dir():
+            assert {entry.name for entry in path.iterdir()} <= synced[path.stat().st_ino], path
+        elif path.suffix != ".sqlite" and path.name != ".lock":  # SQLite does it by itself; a lock holds nothing
+            assert path.stat().st_ino in synced, path
 
 
 def test_a_file_that_comes_while_a_trust_directory_is_copied_does_no_harm(

@@ -27,7 +27,8 @@ _HEADER = struct.Struct(">8sIQQ32s3QQ32s")
 """magic, format, issue time, sequence, key ID, counts by category, body length, SHA-256 of the body."""
 HEADER_SIZE = _HEADER.size + _SIGNATURE_SIZE
 """Bytes before the body: 124 that are signed, and the signature."""
-_LARGEST = 2**64 - 1
+LARGEST = 2**64 - 1
+"""Of every number in a header."""
 
 
 class Kind(enum.Enum):
@@ -131,7 +132,7 @@ def seal(
     Raises:
         UsageError: the sequence number or the time is out of range.
     """
-    if not 0 < sequence <= _LARGEST or not 0 <= issued_at <= _LARGEST:
+    if not 0 < sequence <= LARGEST or not 0 <= issued_at <= LARGEST:
         raise UsageError("a sequence number is 1 to 2**64 - 1, a time 0 to 2**64 - 1")
     key_id = hashlib.sha256(key.public_key().public_bytes_raw()).digest()
     header = Header(kind, issued_at, sequence, key_id, counts, len(body), hashlib.sha256(body).digest()).pack()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._errors import ConfigurationError
-from ._signed_file import HEADER_SIZE, Header, Kind, SignedFileRefused, peek
+from ._signed_file import HEADER_SIZE, LARGEST, Header, Kind, SignedFileRefused, peek
 from .realm import _files
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Publisher:
             number = last + 1 if sequence is None else sequence
             if number <= last:
                 raise ConfigurationError(f"{self._path}: sequence number {number}, but {last} was used before")
+            if number > LARGEST:
+                raise ConfigurationError(f"{self._path}: the last sequence number was used")
             _files.replace(self._state, _files.json_bytes({"sequence": number}, version=_FORMAT))
             data = make(number, int(self._clock()))
             _files.replace(self._path, data)

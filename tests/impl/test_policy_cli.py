@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alts.policy import Kind, cli
+from alts.policy import Kind, cli, peek
 from tests.impl.policy_tools import TEXT, sequence_of
 
 LOOSE = TEXT.replace('"ca"', '"**"')
@@ -158,3 +158,23 @@ def test_paths_that_name_no_file(here: Path, capsys: pytest.CaptureFixture[str])
         assert alts("key", here / path) == 3
         assert alts("compile", here / "good.toml", "--key", here / "key", "--output", here / path) == 3
         assert capsys.readouterr().err.count("File name too long") == 2
+
+
+@pytest.mark.parametrize("number", [0, 2**53 + 1, 2**63 - 1, 2**64 - 1])
+def test_the_issue_time_and_the_number_are_those_that_were_given(here: Path, number: int) -> None:
+    given = ("compile", here / "good.toml", "--key", here / "key", "--output", here / "out")
+    assert alts(*given, "--issued-at", str(number), "--sequence", str(max(1, number))) == 0
+    header = peek(Kind.POLICY, (here / "out").read_bytes())
+    assert (header.issued_at, header.sequence) == (number, max(1, number))
+    assert alts("show", here / "out") == 0
+    for wrong in (-1, 2**64):
+        assert alts(*given, f"--issued-at={wrong}") == 2
+
+
+def test_after_the_last_sequence_number_there_is_none(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("compile", here / "good.toml", "--key", here / "key", "--output", here / "out")
+    assert alts(*given, "--sequence", str(2**64 - 1)) == 0
+    before = (here / "out.sequence").read_bytes()
+    assert alts(*given) == 3
+    assert "the last sequence number was used" in capsys.readouterr().err
+    assert (here / "out.sequence").read_bytes() == before

@@ -146,8 +146,10 @@ def _compile(args: argparse.Namespace) -> int:
         print("alts pki policy compile: a number is out of range", file=sys.stderr)
         return EXIT_USAGE
 
-    def make(sequence: int, time: int) -> bytes:
-        return compile_policy(document, key=key, sequence=sequence, issued_at=time)
+    def make(
+        sequence: int, _: int
+    ) -> bytes:  # the clock's time is a float, which does not hold every number of 64 bits
+        return compile_policy(document, key=key, sequence=sequence, issued_at=issued_at)
 
     _files.refuse_special(args.output)  # its sequence number is read first, and a FIFO would hang there
     publisher = Publisher(Kind.POLICY, args.output, clock=lambda: float(issued_at))

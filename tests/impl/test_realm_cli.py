@@ -140,6 +140,21 @@ def test_the_realm_is_named_after_its_directory_where_that_can_be(tmp_path: Path
     assert json.loads((tmp_path / folder / "realm.json").read_text()) == {"format": 1, "name": name}
 
 
+@pytest.mark.parametrize("content", [b"", b"\x12\x02xy", b"\x0a\x02\x08\x01", b"\x0a\x00", b"no certificate", b"\0"])
+def test_what_is_no_certificate_is_not_called_a_masters(
+    realm: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    file = realm.parent / "file"
+    file.write_bytes(content)
+    assert pki("verify", realm, file) == 1
+    told = capsys.readouterr().out
+    assert told.startswith("refused: BAD_CERTIFICATE")
+    assert "master certificate;" not in told
+    file.write_bytes((realm / "credentials/web/master.cert").read_bytes())
+    assert pki("verify", realm, file) == 1
+    assert "this is a master certificate;" in capsys.readouterr().out
+
+
 @pytest.mark.req("CRED-4", "REVOKE-1", "REVOKE-6", "TRUST-3")
 def test_verify_and_revoke(realm: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = realm / "credentials/web/handshake.cert"

@@ -11,7 +11,7 @@ from alts_schema.certificate_pb2 import MasterCertificate, MasterCertificateBody
 from .._errors import PeerViolation
 from .._messages import decode_credential
 from .._table import Role
-from .._trust import Category, verify_certificate
+from .._trust import Category, _check_master, verify_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,9 +132,9 @@ def expiry_text(certificate: Certificate, now: int) -> str:
 
 
 def is_master(raw: bytes) -> bool:
-    """Tell whether this is a serialised MasterCertificate."""
+    """Tell whether this is a serialised MasterCertificate, and not only decodes as one, as no bytes at all do too."""
     try:
-        decode_credential(MasterCertificateBody, decode_credential(MasterCertificate, raw).body)
+        _check_master(decode_credential(MasterCertificateBody, decode_credential(MasterCertificate, raw).body))
     except PeerViolation:
         return False
     return True

@@ -150,6 +150,7 @@ def test_a_port_in_use_is_exit_3(realm: Path, capfd: pytest.CaptureFixture[str])
         ["--test-realm", "--timeout", "nan"],
         ["--test-realm", "--timeout", "-1"],
         ["--test-realm", "--identity", "no identity"],
+        *(["--test-realm", "--ready-fd", fd] for fd in ("-5", "999999", "9" * 30, "1_0", "x")),
     ],
 )
 def test_wrong_usage_is_exit_2(options: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import functools
 import ipaddress
 import json
@@ -109,7 +110,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="log each handshake, complete or refused, to stderr")
     ready = parser.add_mutually_exclusive_group()
     ready.add_argument("--print-ready", action="store_true", help="when ready, print one JSON line with the ports")
-    ready.add_argument("--ready-fd", type=int, metavar="FD", help="write that line to a file descriptor, and close it")
+    ready.add_argument(
+        "--ready-fd", type=_descriptor, metavar="FD", help="write that line to an open file descriptor, and close it"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -269,6 +272,17 @@ def _address(text: str) -> str:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:PORT with an IP address, IPv6 in []") from None
     return text
+
+
+def _descriptor(text: str) -> int:
+    """Check a file descriptor; before any of ours is opened, which could take its number."""
+    try:
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        os.fstat(int(text))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no open file descriptor: {error.strerror}") from None
+    return int(text)
 
 
 def _positive_int(text: str) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..._config import Environment
 from ..._errors import AltsError, ConfigurationError
-from ..._names import PATTERN
+from ..._names import IDENTITY, PATTERN
 from ...grpclib_adapter import serve
 from ...policy import Freshness
 from ...realm import _files
@@ -28,6 +28,7 @@ from ...realm._arguments import BadArgument, check_boundary, check_identity, che
 from .._book import AddressBook, parse_address
 from .._ca import Token
 from .._machine import Machine, Tenant, together
+from .._proofs import TOKEN_ID_SIZE, TOKEN_SIZE
 from ._clear import serve_in_clear
 
 if TYPE_CHECKING:
@@ -107,6 +108,22 @@ def pattern(text: str) -> str:
     if not PATTERN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not an identity pattern")
     return text
+
+
+def utf8(argument: str) -> str:
+    """Check that an argument is text: its bytes are valid in the locale's encoding, which is UTF-8."""
+    if not is_text(argument):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8 text")
+    return argument
+
+
+def is_text(given: str) -> bool:
+    """Tell whether what Python took from outside was text: where it was not, it has lone surrogates."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def identity(text: str) -> str:
@@ -277,10 +294,12 @@ def load_token(path: Path) -> Token:
     Raises:
         ConfigurationError: the file is missing, damaged, or others may read it.
     """
-    _files.read(path, private=True)
-    document = _files.read_json(path, {"token_id", "token", "identity"}, version=_TOKEN_FORMAT)
+    document = _files.read_json(path, {"token_id", "token", "identity"}, version=_TOKEN_FORMAT, private=True)
     try:
-        token = Token(bytes.fromhex(document["token_id"]), bytes.fromhex(document["token"]), str(document["identity"]))
+        token_id, key = (bytes.fromhex(document[name]) for name in ("token_id", "token"))
+        right = IDENTITY.fullmatch(document["identity"]) and (len(token_id), len(key)) == (TOKEN_ID_SIZE, TOKEN_SIZE)
     except (TypeError, ValueError):
-        raise ConfigurationError(f"{path}: is not an enrolment token") from None
-    return token
+        right = False
+    if not right:
+        raise ConfigurationError(f"{path}: is not an enrolment token")
+    return Token(token_id, key, document["identity"])

@@ -29,7 +29,7 @@ from .._crl import CrlCore, CrlSettings
 from .._found import found, revocation_signer
 from .._people import login
 from .._rpc import Remote, connector
-from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, identity, require_installed, save_token, segment
+from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, identity, is_text, require_installed, save_token, segment, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -85,23 +85,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     entry.add_argument("out", type=Path, help="directory for the credential")
     entry.add_argument("--password-stdin", action="store_true", help="read password and code from two lines of stdin")
 
-    for name, action, text in (
+    for name, action, about in (
         ("schedule", _schedule, "start a workload"),
         ("stop", _stop, "stop a workload"),
         ("rotate", _rotate, "have all workload credentials rotated now"),
         ("revoke", _revoke, "revoke IDs"),
     ):
-        entry = command(name, _call(action), text)
+        entry = command(name, _call(action), about)
         _add_caller(entry, "state directory of this machine's daemon")
         entry.add_argument("--credential", type=Path, required=True, metavar="DIR", help="as made by login")
         if name == "schedule":
             entry.add_argument("identity", type=identity)
             entry.add_argument("node", type=identity)
         elif name == "stop":
-            entry.add_argument("workload")
+            entry.add_argument("workload", type=utf8)
         elif name == "revoke":
             entry.add_argument("ids", nargs="+", type=_number, metavar="ID", help=REVOCATION_ID_RULE)
-            entry.add_argument("--reason", default="")
+            entry.add_argument("--reason", type=utf8, default="")
 
 
 def _number(text: str) -> int:
@@ -129,7 +129,8 @@ def run(args: argparse.Namespace) -> int:
 def _found(args: argparse.Namespace) -> None:
     policy = _policy(args.policy)[0] if args.policy else ""
     anchors = found(args.directory, args.realm, SYSTEM, deployment=args.deployment, policy=policy)
-    print(f"{args.directory}: realm {anchors.realm}; verification key {anchors.verification_key.hex()}")
+    where = str(args.directory).encode(errors="backslashreplace").decode()  # a path need not be text
+    print(f"{where}: realm {anchors.realm}; verification key {anchors.verification_key.hex()}")
 
 
 def _policy(path: Path) -> tuple[str, PolicyDocument]:
@@ -169,7 +170,9 @@ def _secrets(args: argparse.Namespace, *prompts: str) -> list[str]:
     except EOFError:
         lines = [""]
     except UnicodeDecodeError:
-        raise ConfigurationError("what was given is not UTF-8 text") from None
+        lines = ["\udcff"]
+    if not all(map(is_text, lines)):  # in some locales Python lets through what is none
+        raise ConfigurationError("what was given is not UTF-8 text")
     if not all(line.rstrip("\n") for line in lines):
         raise ConfigurationError(f"nothing was given for: {', '.join(prompt.rstrip(': ') for prompt in prompts)}")
     return [line.rstrip("\n") for line in lines]
@@ -271,9 +274,6 @@ async def _rotate(args: argparse.Namespace, remote: Callable[[str, str], Remote]
 
 
 async def _revoke(args: argparse.Namespace, remote: Callable[[str, str], Remote]) -> None:
-    try:
-        request = RevokeRequest(revocation_ids=args.ids, reason=args.reason)
-    except ValueError:  # an argument that is no text
-        raise ConfigurationError("the reason is not UTF-8 text") from None
+    request = RevokeRequest(revocation_ids=args.ids, reason=args.reason)
     answer = await remote("RevocationService", "crl").call("Revoke", request)
     print(json.dumps({"sequence": answer.sequence}))

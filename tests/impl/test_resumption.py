@@ -287,36 +287,6 @@ def test_an_unusable_attached_ticket_is_refused_with_its_own_alert() -> None:
     assert world.mode(client=client, server=server) == "full"
 
 
-@pytest.mark.req("TRUST-3", "RES-3", "RES-4", "RES-8")
-@pytest.mark.parametrize("resumed", ["client_ticket", "server_ticket"])
-@pytest.mark.parametrize("changed", ["maker", "holder"])
-@pytest.mark.parametrize("new", ["machine", "another identity"])
-def test_an_end_that_is_another_now_does_not_go_on_as_who_it_was(resumed: str, changed: str, new: str) -> None:
-    """A holder of credentials outlives each of them; the peer of a resumed session would hear of the old one."""
-    world = World()
-    client, server = world.client, world.server
-    if resumed == "client_ticket":
-        client = without_keys(client)
-    else:
-        server = without_keys(server)
-    assert [world.mode(client, server) for _ in range(2)] == ["full", resumed]
-    client_is_new = (resumed == "client_ticket") is (changed == "holder")
-    old = CLIENT if client_is_new else SERVER
-    credential = world.realm.machine(old) if new == "machine" else world.realm.workload("prod/other")
-    if client_is_new:
-        client = dataclasses.replace(client, credential=credential)
-    else:
-        server = dataclasses.replace(server, credential=credential)
-        client = dataclasses.replace(client, target_identities=frozenset({SERVER, "prod/other"}))
-    at_client, at_server = world.run(client, server)
-    one, two = at_client[0], at_server[0]
-    assert isinstance(one, HandshakeCompleted), (at_client, at_server)
-    assert isinstance(two, HandshakeCompleted), (at_client, at_server)
-    assert one.negotiated.mode == "full"
-    seen = two.peer if client_is_new else one.peer
-    assert (seen.identity, seen.category) == (credential.identity, credential.peer.category)
-
-
 @pytest.mark.req("RES-2", "RES-5")
 def test_a_rotated_key_opens_old_tickets_and_a_dropped_one_is_not_even_tried() -> None:
     world = World()

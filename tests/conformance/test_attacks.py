@@ -162,7 +162,7 @@ def test_a_weakened_build_flips_the_attack(name: str) -> None:
     assert [result.outcome for result in results] == [Outcome.WORKS, Outcome.BLOCKED], [r.message for r in results]
 
 
-def result_of(play: Callable[[Stage], Awaitable[bool]]) -> Result:
+def result_of(play: Callable[[Stage], Awaitable[Outcome]]) -> Result:
     """What comes of a made-up trial."""
     attack = _gallery.ATTACKS[0]
     (result,) = run_trials([(attack, Trial("made-up", "a test", Outcome.BLOCKED, play))])
@@ -175,15 +175,15 @@ async def _ends(stage: Stage) -> tuple[Endpoint, Endpoint, int]:
     return client, server, await server.serve()
 
 
-async def _nothing(stage: Stage) -> bool:
-    return False
+async def _nothing(stage: Stage) -> Outcome:
+    return Outcome.BLOCKED
 
 
-async def _no_honest_traffic(stage: Stage) -> bool:
+async def _no_honest_traffic(stage: Stage) -> Outcome:
     client, server, port = await _ends(stage)
     await server.change(ciphers=["X25519_KCI_SHA256"])
     await honest_call(stage, client, server, port, b"good morning")
-    return False
+    return Outcome.BLOCKED
 
 
 async def dial_and_wait(attacker: Attacker, port: int) -> None:
@@ -191,32 +191,32 @@ async def dial_and_wait(attacker: Attacker, port: int) -> None:
     await line.frame()
 
 
-async def _silence(stage: Stage) -> bool:
+async def _silence(stage: Stage) -> Outcome:
     async with await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0) as silent:
         await stage.turn_loose(dial_and_wait, silent.sockets[0].getsockname()[1])
-    return False
+    return Outcome.BLOCKED
 
 
 async def take_what_is_not_given(attacker: Attacker) -> None:
     attacker.stolen["nothing"] = b""
 
 
-async def _smuggles_an_argument(stage: Stage) -> bool:
+async def _smuggles_an_argument(stage: Stage) -> Outcome:
     _, server, port = await _ends(stage)
     await stage.turn_loose(kci.with_dh_key, port, (key_of(server.credential).hex(),), False)
-    return False
+    return Outcome.BLOCKED
 
 
-async def _smuggles_into_the_loot(stage: Stage) -> bool:
+async def _smuggles_into_the_loot(stage: Stage) -> Outcome:
     _, server, _ = await _ends(stage)
     stage.attacker.stolen["by the way"] = key_of(server.credential)
     await stage.turn_loose(take_what_is_not_given)
-    return False
+    return Outcome.BLOCKED
 
 
-async def _hands_over_the_stage(stage: Stage) -> bool:
+async def _hands_over_the_stage(stage: Stage) -> Outcome:
     await stage.turn_loose(dial_and_wait, stage)
-    return False
+    return Outcome.BLOCKED
 
 
 def breaks(seen: _attacker.Seen) -> bytes:
@@ -228,12 +228,12 @@ async def stumble(attacker: Attacker, port: int) -> int:
     return (await attacker.tap(CLIENT, SERVER, port, breaks)).port
 
 
-async def _stumbles_on_the_path(stage: Stage) -> bool:
+async def _stumbles_on_the_path(stage: Stage) -> Outcome:
     client, server, port = await _ends(stage)
     await honest_call(stage, client, server, port, b"good morning")
     given = await client.call(await stage.turn_loose(stumble, port), b"good morning", targets=[SERVER])
     stage.finds("nobody was fooled")
-    return bool(given["completed"])
+    return stage.verdict(somebody_was_fooled=given["completed"])
 
 
 async def give_up(attacker: Attacker, line: _attacker.Line) -> None:
@@ -245,25 +245,38 @@ async def wait_for_it(attacker: Attacker) -> int:
     return await attacker.listen(CLIENT, give_up)
 
 
-async def _stumbles_at_the_end_of_it(stage: Stage) -> bool:
+async def _stumbles_at_the_end_of_it(stage: Stage) -> Outcome:
     client, server, port = await _ends(stage)
     await honest_call(stage, client, server, port, b"good morning")
     given = await client.call(await stage.turn_loose(wait_for_it), b"good morning", targets=[SERVER])
     stage.finds("nobody was fooled")
-    return bool(given["completed"])
+    return stage.verdict(somebody_was_fooled=given["completed"])
 
 
-async def _runs_a_closure(stage: Stage) -> bool:
+async def _runs_a_closure(stage: Stage) -> Outcome:
     async def attack(attacker: Attacker) -> None:
         stage.say("it sees everything")
 
     await stage.turn_loose(attack)
-    return False
+    return Outcome.BLOCKED
+
+
+async def be_there(attacker: Attacker) -> None:
+    attacker.does("nothing")
+
+
+async def _shows_no_sign(stage: Stage) -> Outcome:
+    client, server, port = await _ends(stage)
+    await honest_call(stage, client, server, port, b"good morning")
+    await stage.turn_loose(be_there)
+    stage.finds("nobody was fooled")
+    return Outcome.BLOCKED
 
 
 @pytest.mark.parametrize(
     ("play", "words"),
     [
+        (_shows_no_sign, "no evidence"),
         (_nothing, "no honest traffic"),
         (_no_honest_traffic, "honest traffic does not get through"),
         (_smuggles_an_argument, "a secret that it was not given"),
@@ -275,7 +288,7 @@ async def _runs_a_closure(stage: Stage) -> bool:
     ],
 )
 def test_a_trial_that_shows_nothing_or_cheats_is_not_blocked_but_broken(
-    play: Callable[[Stage], Awaitable[bool]], words: str
+    play: Callable[[Stage], Awaitable[Outcome]], words: str
 ) -> None:
     result = result_of(play)
     assert result.outcome is Outcome.HARNESS
@@ -289,9 +302,9 @@ def test_silence_is_a_hang_and_neither_works_nor_blocked(monkeypatch: pytest.Mon
 
 
 def test_a_trial_that_takes_too_long_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def sleep(stage: Stage) -> bool:
+    async def sleep(stage: Stage) -> Outcome:
         await asyncio.sleep(30)
-        return True
+        return Outcome.WORKS
 
     monkeypatch.setattr(_run, "LIMIT", 0.2)
     assert result_of(sleep).outcome is Outcome.HANG
@@ -394,6 +407,8 @@ def test_the_list_names_every_trial(capsys: pytest.CaptureFixture[str]) -> None:
         ((Outcome.HARNESS, Outcome.WORKS), False, 1),
         ((Outcome.HANG,), False, 1),
         ((Outcome.WORKS,), False, 1),
+        ((Outcome.PARTLY,), False, 1),
+        ((Outcome.HARNESS, Outcome.PARTLY), False, 1),
     ],
 )
 def test_exit_codes(outcomes: tuple[Outcome, ...], require_all: bool, code: int) -> None:

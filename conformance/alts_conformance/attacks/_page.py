@@ -15,9 +15,15 @@ _HEAD = """\
 Each attack runs as bytes over loopback sockets against the implementation: `alts attack run NAME` tells its story and
 shows the evidence, `alts attack run --all` runs them all, with `--output DIR` for a sequence chart (SVG) and a
 transcript of each. Honest ends are processes of their own. The attacker is given stolen secrets by name; beside them
-it has what goes over the wire, and what is its own. Whether an attack worked is judged by what the victim believed and
-received, never by an error's text, and honest traffic has to get through in the same trial. Every attack is run with
-its fix and without; a weakened build is a temporary copy of the implementation with a patch
+it has what goes over the wire, and what is its own. Honest traffic has to get through in the same trial.
+
+Whether an attack worked is judged by signs: each session beyond the honest traffic that an honest end believed in,
+even one in which nothing was said (of the gRPC wheel, each call that came to its application: its sessions do not
+show), what the honest ends received in it, and what the attacker came to know; never by an error's text. An attack
+works if all of its signs are there, and is blocked if none is. Where only some are, the outcome is `partly`: a
+finding that names them (exit code 1), whatever was expected.
+
+Every attack is run with its fix and without; a weakened build is a temporary copy of the implementation with a patch
 ([weakened/](../conformance/alts_conformance/attacks/weakened), [mutants/](../conformance/alts_conformance/mutants)),
 shipped code has no switch for it.
 """

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
 
 class Outcome(enum.StrEnum):
-    """How a trial ended. The first two are told apart by evidence alone; only they can be what the gallery says."""
+    """How a trial ended. The first three are told apart by signs alone; only the first two can be what it should be."""
 
     WORKS = "works"
+    """Every sign of success is there."""
     BLOCKED = "blocked"
+    """None is."""
+    PARTLY = "partly"
+    """Some are and some are not: a finding, whatever was expected."""
     HANG = "hang"
     """Something waited for longer than it may."""
     HARNESS = "harness"
@@ -51,7 +55,7 @@ class Trial:
         name: unique within its attack.
         condition: what the victim is like, in words.
         expected: WORKS or BLOCKED.
-        play: runs it and says whether the attack worked.
+        play: runs it and returns the stage's verdict.
         query: what was proved or refuted about this condition; None where there is no script.
         without_query: why there is none; empty where there is one.
         wheel: the victim is the gRPC wheel behind the handshaker service, which needs namespaces.
@@ -60,7 +64,7 @@ class Trial:
     name: str
     condition: str
     expected: Outcome
-    play: Callable[[Stage], Awaitable[bool]] = field(repr=False)
+    play: Callable[[Stage], Awaitable[Outcome]] = field(repr=False)
     query: Query | None = None
     without_query: str = ""
     wheel: bool = False
@@ -97,6 +101,7 @@ class Evidence:
 
     Attributes:
         believed: what the victims and other honest ends believed and received.
+        signs: the signs of success, each with whether it was there.
         did: what the attacker did.
         stolen: the secrets that the attacker was given; beside them it had what it saw on the wire, and its own.
         own: secrets that are rightly the attacker's.
@@ -104,6 +109,7 @@ class Evidence:
     """
 
     believed: tuple[str, ...] = ()
+    signs: tuple[str, ...] = ()
     did: tuple[str, ...] = ()
     stolen: tuple[str, ...] = ()
     own: tuple[str, ...] = ()

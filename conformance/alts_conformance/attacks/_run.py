@@ -26,12 +26,13 @@ async def run_trial(
     begin, message = time.monotonic(), ""
     try:
         async with asyncio.timeout(LIMIT):
-            worked = await trial.play(stage)
-        outcome = Outcome.WORKS if worked else Outcome.BLOCKED
+            outcome = await trial.play(stage)
         if stage.attacker.faults:
             raise stage.attacker.faults[0]
-        if not stage.controls or not stage.believed or not stage.attacker.did:
+        if not stage.controls or not stage.believed or not stage.signs or not stage.attacker.did:
             outcome, message = Outcome.HARNESS, "the trial has shown no honest traffic, no evidence or no attack"
+        elif outcome is Outcome.PARTLY:
+            message = f"the attack worked in part: {', '.join(stage.evidence().signs)}"
     except (HangError, TimeoutError) as error:
         outcome, message = Outcome.HANG, str(error) or f"over {LIMIT:g} s"
     except Exception as error:  # whatever it is, nothing was shown

@@ -26,7 +26,7 @@ from .._verdict import HarnessError
 from .._world import clean_environment
 from ._attacker import Attacker, HangError, turn_loose
 from ._forge import KCI, PFS, STATIC
-from ._record import Evidence
+from ._record import Evidence, Outcome
 from ._story import Story
 from ._weaken import weakened_copy
 
@@ -189,6 +189,7 @@ class Endpoint:
     host: HostProcess
     stage: Stage
     answer: bytes = b""
+    _controls: int = 0
 
     @property
     def identity(self) -> str:
@@ -237,6 +238,14 @@ class Endpoint:
             for s in seen
         ]
 
+    async def mark(self) -> None:
+        """Count every session so far as honest traffic."""
+        self._controls = len(await self.beliefs())
+
+    async def new_beliefs(self) -> list[Belief]:
+        """The sessions since the last mark: each that was complete at this end, whether or not payload came."""
+        return (await self.beliefs())[self._controls :]
+
 
 def key_of(credential: alts.Credential) -> bytes:
     """The X25519 private key of a credential, 32 bytes."""
@@ -265,6 +274,7 @@ class Stage:
             )
         )
         self.believed: list[str] = []
+        self.signs: dict[str, bool] = {}
         self.controls = 0
         self._secrets = {self.realm.signing_service.key.private_bytes_raw()}
         self._given = set[bytes]()
@@ -328,6 +338,22 @@ class Stage:
         self.believed.append(text)
         self.say(f"evidence: {text}")
 
+    def verdict(self, **signs: bool) -> Outcome:
+        """Judge the trial by the signs of success, each of which is evidence by itself (words joined by underscores).
+
+        Returns:
+            WORKS if all are there, BLOCKED if none is, else PARTLY: half a success is never a defence that holds.
+
+        Raises:
+            HarnessError: there is no sign to judge by.
+        """
+        if not signs:
+            raise HarnessError("there is no sign to judge by")
+        self.signs = {name.replace("_", " "): seen for name, seen in signs.items()}
+        if all(signs.values()):
+            return Outcome.WORKS
+        return Outcome.PARTLY if any(signs.values()) else Outcome.BLOCKED
+
     async def endpoint(
         self,
         name: str,
@@ -362,7 +388,10 @@ class Stage:
     def evidence(self) -> Evidence:
         """What there is."""
         given = self.attacker
-        return Evidence(tuple(self.believed), tuple(given.did), tuple(given.stolen), tuple(given.own), len(given.seen))
+        signs = tuple(f"{name}: {'yes' if seen else 'no'}" for name, seen in self.signs.items())
+        return Evidence(
+            tuple(self.believed), signs, tuple(given.did), tuple(given.stolen), tuple(given.own), len(given.seen)
+        )
 
     async def close(self) -> None:
         """End connections and endpoints."""
@@ -379,7 +408,7 @@ def resumption_keys() -> tuple[dict[str, Any], bytes, bytes]:
 
 
 async def honest_call(stage: Stage, client: Endpoint, server: Endpoint, port: int, payload: bytes) -> dict[str, Any]:
-    """An honest call that must succeed; counts as a control.
+    """An honest call that must succeed; counts as a control, and what both ends believe until then as honest traffic.
 
     Raises:
         HarnessError: it does not.
@@ -387,6 +416,8 @@ async def honest_call(stage: Stage, client: Endpoint, server: Endpoint, port: in
     given = await client.call(port, payload, targets=[server.identity])
     right = given["completed"] and given["answer"] == server.answer.hex()
     stage.control(right, f"{client.identity} calls {server.identity} and has its answer: honest traffic gets through")
+    await client.mark()
+    await server.mark()
     return given
 
 

@@ -82,6 +82,7 @@ class WheelServer:
     driver: Driver
     name: str
     port: int
+    _controls: int = 0
 
     @property
     def identity(self) -> str:
@@ -98,6 +99,14 @@ class WheelServer:
             for call in calls
         ]
 
+    async def mark(self) -> None:
+        """Count every call so far as honest traffic."""
+        self._controls = len(await self.beliefs())
+
+    async def new_beliefs(self) -> list[Belief]:
+        """The calls since the last mark; a connection that brings no call does not show."""
+        return (await self.beliefs())[self._controls :]
+
     async def honest_call(self, stage: Stage, client: Endpoint, port: int, payload: bytes) -> None:
         """A call of an honest client; counts as a control.
 
@@ -109,6 +118,8 @@ class WheelServer:
         seen = [belief for belief in await self.beliefs() if payload in belief.payloads]
         right = given["completed"] and [belief.peer for belief in seen] == [client.identity]
         stage.control(right, f"{client.identity} calls {self.identity} and has its answer: honest traffic gets through")
+        await client.mark()
+        await self.mark()
 
     async def end(self) -> None:
         """End the wheel."""

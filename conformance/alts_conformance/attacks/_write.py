@@ -43,6 +43,7 @@ def sections(result: Result) -> list[tuple[str, list[str]]]:
     query = [] if result.query is None else [f"{result.query.id} in {result.query.file}: {result.query.expected}"]
     return [
         ("What the victims believed", list(found.believed)),
+        ("The signs of success", list(found.signs)),
         ("What the attacker did", list(found.did)),
         ("What the attacker knew", knew),
         ("The query", query or ["none"]),

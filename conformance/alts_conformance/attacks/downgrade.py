@@ -32,7 +32,7 @@ async def stand_between(attacker: Attacker, port: int) -> int:
     return (await attacker.tap(CLIENT, SERVER, port, without_forward_secrecy)).port
 
 
-async def _play(stage: Stage, patches: tuple[str, ...]) -> bool:
+async def _play(stage: Stage, patches: tuple[str, ...]) -> Outcome:
     both = (PFS, STATIC)
     server = await stage.endpoint("server", stage.realm.workload(SERVER), patches=patches, ciphers=both)
     client = await stage.endpoint("client", stage.realm.workload(CLIENT), patches=patches, ciphers=both)
@@ -40,20 +40,27 @@ async def _play(stage: Stage, patches: tuple[str, ...]) -> bool:
     given = await honest_call(stage, client, server, port, b"good morning")
     stage.control(given["cipher"] == PFS, f"left alone, the two choose {PFS}")
     edited = await stage.turn_loose(stand_between, port)
-    given = await client.call(edited, SECRET, targets=[SERVER])
-    ends = [b for end in (client, server) for b in await end.beliefs() if b.cipher != PFS]
-    for belief in ends:
+    await client.call(edited, SECRET, targets=[SERVER])
+    at_client, at_server = await client.new_beliefs(), await server.new_beliefs()
+    received = any(SECRET in belief.payloads for belief in at_server)
+    for belief in (*at_client, *at_server):
         stage.finds(f"a {belief.role} that prefers {PFS}, as its peer does, went on with {belief.cipher}")
-    if not ends:
-        stage.finds(f"neither end went on with {STATIC}, and {SERVER} did not receive the payload")
-    return bool(given["completed"]) and len(ends) == 2
+    for identity, sessions in ((CLIENT, at_client), (SERVER, at_server)):
+        if not sessions:
+            stage.finds(f"{identity} did not go on with what was left of the list, and has no session")
+    stage.finds(f"{SERVER} {'received' if received else 'did not receive'} the payload")
+    return stage.verdict(
+        the_client_went_on=bool(at_client),
+        the_server_went_on=bool(at_server),
+        the_payload_went_over_without_forward_secrecy=received,
+    )
 
 
-async def _unbound(stage: Stage) -> bool:
+async def _unbound(stage: Stage) -> Outcome:
     return await _play(stage, ("transcript-without-offers",))
 
 
-async def _ours(stage: Stage) -> bool:
+async def _ours(stage: Stage) -> Outcome:
     return await _play(stage, ())
 
 

@@ -21,13 +21,13 @@ async def listen(attacker: Attacker) -> tuple[str, ...]:
     return names
 
 
-async def _judge(stage: Stage, server_names: list[str]) -> bool:
+async def _judge(stage: Stage, server_names: list[str]) -> Outcome:
     names = await stage.turn_loose(listen)
     stage.finds(f"{SERVER} was called by {', '.join(server_names)}; the observer knows of {', '.join(names)}")
-    return {CLIENT, SERVER} <= set(names)
+    return stage.verdict(the_observer_knows_the_client=CLIENT in names, the_observer_knows_the_server=SERVER in names)
 
 
-async def _open(stage: Stage) -> bool:
+async def _open(stage: Stage) -> Outcome:
     server = await stage.endpoint("server", stage.realm.workload(SERVER))
     client = await stage.endpoint("client", stage.realm.workload(CLIENT))
     tap = await stage.attacker.tap(CLIENT, SERVER, await server.serve())
@@ -35,7 +35,7 @@ async def _open(stage: Stage) -> bool:
     return await _judge(stage, [belief.peer for belief in await server.beliefs()])
 
 
-async def _tunnel(stage: Stage) -> bool:
+async def _tunnel(stage: Stage) -> Outcome:
     server = await stage.endpoint("server", stage.realm.workload(SERVER))
     client = await stage.endpoint("client", stage.realm.workload(CLIENT))
     here = await stage.endpoint("here", stage.realm.machine(HERE))

@@ -7,6 +7,7 @@ from alts_schema.handshake_pb2 import ClientInit, ServerInit
 from . import _forge, kci_client
 from ._attacker import Attacker
 from ._forge import KCI, STATIC
+from ._judge import impersonation
 from ._pose import Shares, pose
 from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, key_of, resumption_keys
@@ -101,56 +102,45 @@ async def _victim(
     return server, port
 
 
-async def _judge(stage: Stage, server: Endpoint | WheelServer, answer: bytes | None) -> bool:
-    fooled = [belief for belief in await server.beliefs() if ORDER in belief.payloads]
-    for belief in fooled:
-        how = ", ".join(filter(None, (belief.mode, belief.cipher)))
-        stage.finds(f"{SERVER} authenticated {belief.peer} ({how}) and received {ORDER!r}")
-    if not fooled:
-        stage.finds(f"{SERVER} authenticated nobody but the real {CLIENT}, and received nothing else")
-    wanted = ORDER if isinstance(server, WheelServer) else server.answer
-    if read := answer is not None and wanted in answer:
-        stage.finds(f"the attacker read the answer that was meant for {CLIENT}")
-    return read and any(belief.peer == CLIENT for belief in fooled)
-
-
-async def _dh(stage: Stage, allowed: tuple[str, ...], offered: tuple[str, ...], *, both: bool = False) -> bool:
+async def _dh(stage: Stage, allowed: tuple[str, ...], offered: tuple[str, ...], *, both: bool = False) -> Outcome:
     server, port = await _victim(stage, allowed, resumes=False, both=both)
     grpc = isinstance(server, WheelServer)
-    return await _judge(stage, server, await stage.turn_loose(with_dh_key, port, offered, grpc))
+    answer = await stage.turn_loose(with_dh_key, port, offered, grpc)
+    return await impersonation(stage, server, CLIENT, ORDER, answer)
 
 
-async def _ticket(stage: Stage, allowed: tuple[str, ...], offered: tuple[str, ...]) -> bool:
+async def _ticket(stage: Stage, allowed: tuple[str, ...], offered: tuple[str, ...]) -> Outcome:
     server, port = await _victim(stage, allowed, resumes=True)
     grpc = isinstance(server, WheelServer)
-    return await _judge(stage, server, await stage.turn_loose(with_resumption_key, port, offered, grpc))
+    answer = await stage.turn_loose(with_resumption_key, port, offered, grpc)
+    return await impersonation(stage, server, CLIENT, ORDER, answer)
 
 
-async def _dh_static(stage: Stage) -> bool:
+async def _dh_static(stage: Stage) -> Outcome:
     return await _dh(stage, (STATIC,), (STATIC,))
 
 
-async def _dh_kci(stage: Stage) -> bool:
+async def _dh_kci(stage: Stage) -> Outcome:
     return await _dh(stage, (KCI,), (KCI,))
 
 
-async def _dh_both(stage: Stage) -> bool:
+async def _dh_both(stage: Stage) -> Outcome:
     return await _dh(stage, (KCI,), (KCI,), both=True)
 
 
-async def _dh_mixed(stage: Stage) -> bool:
+async def _dh_mixed(stage: Stage) -> Outcome:
     return await _dh(stage, (KCI, STATIC), (STATIC,))
 
 
-async def _ticket_static(stage: Stage) -> bool:
+async def _ticket_static(stage: Stage) -> Outcome:
     return await _ticket(stage, (STATIC,), (STATIC,))
 
 
-async def _ticket_kci(stage: Stage) -> bool:
+async def _ticket_kci(stage: Stage) -> Outcome:
     return await _ticket(stage, (KCI,), (KCI,))
 
 
-async def _ticket_mixed(stage: Stage) -> bool:
+async def _ticket_mixed(stage: Stage) -> Outcome:
     return await _ticket(stage, (KCI, STATIC), (STATIC,))
 
 

@@ -10,6 +10,7 @@ from alts_schema.handshake_pb2 import FULL, ClientInit, ServerFinished, ServerIn
 from . import _forge
 from ._attacker import Attacker, Line
 from ._forge import KCI, STATIC
+from ._judge import told
 from ._record import Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call, key_of
 from ._story import CLIENT_FINISHED, CLIENT_INIT, DATA, SERVER_FINISHED, SERVER_INIT
@@ -71,30 +72,35 @@ async def lie_in_wait(attacker: Attacker) -> int:
     return await attacker.listen(CLIENT, pose_as_server, f"as {SERVER}")
 
 
-async def _play(stage: Stage, cipher: str) -> bool:
+async def _play(stage: Stage, cipher: str) -> Outcome:
     server = await stage.endpoint("server", stage.realm.workload(SERVER), ciphers=(cipher,))
     client = await stage.endpoint("client", stage.realm.workload(CLIENT), ciphers=(cipher,))
     tap = await stage.attacker.tap(CLIENT, SERVER, await server.serve())
     await honest_call(stage, client, server, tap.port, b"good morning")
     stage.steals(CLIENT_KEY, key_of(client.credential))
     port = await stage.turn_loose(lie_in_wait)
-    given = await client.call(port, SECRET, targets=[SERVER])
+    await client.call(port, SECRET, targets=[SERVER])
+    sessions, at_server = await client.new_beliefs(), await server.new_beliefs()
     heard = SECRET in stage.attacker.heard
-    received = [belief.payloads for belief in await server.beliefs()]
-    if given["completed"]:
-        answer = bytes.fromhex(given["answer"])
-        stage.finds(f"{CLIENT} authenticated {given['peer']}, sent it a secret and received {answer!r}")
-    else:
+    for belief in sessions:
+        stage.finds(f"{CLIENT} sent a secret to whom it authenticated: {told(belief)}")
+    if not sessions:
         stage.finds(f"{CLIENT} authenticated nobody but the real {SERVER}, and sent nothing")
-    stage.finds(f"the attacker {'read' if heard else 'did not read'} the secret; {SERVER} received {received}")
-    return bool(given["completed"]) and given["peer"] == SERVER and given["answer"] == ANSWER.hex() and heard
+    stage.finds(f"the attacker {'read' if heard else 'did not read'} the secret")
+    stage.finds(f"beyond the controls {SERVER} was in {len(at_server)} session(s)")
+    return stage.verdict(
+        the_victim_authenticated_somebody=bool(sessions),
+        it_authenticated_the_impersonated=any(belief.peer == SERVER for belief in sessions),
+        it_took_the_answer=any(ANSWER in belief.payloads for belief in sessions),
+        the_attacker_read_the_secret=heard,
+    )
 
 
-async def _static(stage: Stage) -> bool:
+async def _static(stage: Stage) -> Outcome:
     return await _play(stage, STATIC)
 
 
-async def _kci(stage: Stage) -> bool:
+async def _kci(stage: Stage) -> Outcome:
     return await _play(stage, KCI)
 
 

@@ -13,6 +13,7 @@ from alts_schema.certificate_pb2 import ED25519, HUMAN, HandshakeCertificateBody
 
 from . import _forge
 from ._attacker import Attacker
+from ._judge import impersonation
 from ._pose import connect
 from ._record import Attack, Outcome, Query, Trial
 from ._stage import STATIC, Endpoint, Stage, key_of
@@ -21,6 +22,7 @@ from ._wheel import WheelServer, greet, victim
 ORDER = b"route everything to me"
 MALLORY, VICTIM, SERVER, SIGNING = "corp/mallory", "corp/network-admin", "prod/router-config", "realm/signing"
 OWN_KEY, OWN_CERTIFICATE = f"the X25519 private key of {MALLORY}", f"the handshake certificate of {MALLORY}"
+FALSE_CERTIFICATE, FALSE_KEY = f"a handshake certificate for {VICTIM}", "the X25519 private key that goes with it"
 ANCHOR = "the Signing Service's verification key (public)"
 STRICT = alts.Policy(
     (
@@ -33,9 +35,9 @@ LOOSE = alts.Policy((*STRICT.rules, alts.Rule("**", alts.Category.HUMAN, "corp/*
 """The same, but anybody may issue certificates of people."""
 
 
-async def get_certified(attacker: Attacker, signing_port: int) -> tuple[bytes, bytes] | None:
-    """Have the Signing Service sign a master certificate for somebody else; returns certificate and key of a
-    handshake certificate made with it.
+async def get_certified(attacker: Attacker, signing_port: int) -> bool:
+    """Have the Signing Service sign a master certificate for somebody else, and make a handshake certificate with it;
+    returns whether it did.
     """
     own = X25519PrivateKey.from_private_bytes(attacker.own[OWN_KEY])
     anchor = attacker.own[ANCHOR]
@@ -57,7 +59,7 @@ async def get_certified(attacker: Attacker, signing_port: int) -> tuple[bytes, b
     request = body.SerializeToString(deterministic=True).hex().encode()
     signed = await attacker.call(signing_port, SIGNING, configuration, request)
     if signed is None:
-        return None
+        return False
     attacker.does("has it: the Signing Service signs what it is asked for, and names who asked")
     key = os.urandom(32)
     certificate = alts.MasterKey(bytes.fromhex(signed.decode()), master).sign_handshake(
@@ -71,16 +73,16 @@ async def get_certified(attacker: Attacker, signing_port: int) -> tuple[bytes, b
             handshake_ciphers=[STATIC],
         )
     )
-    return certificate, key
+    attacker.does(f"signs a handshake certificate for {VICTIM} with it")
+    attacker.own[FALSE_CERTIFICATE], attacker.own[FALSE_KEY] = certificate, key
+    return True
 
 
-async def pass_for_the_victim(attacker: Attacker, signing_port: int, port: int, grpc: bool) -> bytes | None:
+async def pass_for_the_victim(attacker: Attacker, port: int, grpc: bool) -> bytes | None:
     """Connect with a certificate for somebody else."""
-    got = await get_certified(attacker, signing_port)
-    if got is None:
-        return None
-    attacker.does(f"signs a handshake certificate for {VICTIM} with it and connects to {SERVER}")
-    return await connect(attacker, port, SERVER, got[0], got[1], ORDER, grpc=grpc)
+    attacker.does(f"connects to {SERVER} with it")
+    certificate, key = attacker.own[FALSE_CERTIFICATE], attacker.own[FALSE_KEY]
+    return await connect(attacker, port, SERVER, certificate, key, ORDER, grpc=grpc)
 
 
 async def signing_service(stage: Stage) -> int:
@@ -95,28 +97,27 @@ async def signing_service(stage: Stage) -> int:
     return await service.serve(signing_key=key.hex())
 
 
-async def _play(stage: Stage, policy: alts.Policy) -> bool:
+async def _play(stage: Stage, policy: alts.Policy) -> Outcome:
     server, port = await victim(stage, SERVER, ciphers=(STATIC,), policy=policy)
     admin = await stage.endpoint("admin", stage.realm.human(VICTIM), policy=STRICT)
     await greet(stage, admin, server, port)
     signing = await signing_service(stage)
-    grpc = isinstance(server, WheelServer)
-    answer = await stage.turn_loose(pass_for_the_victim, signing, port, grpc)
-    fooled = [belief for belief in await server.beliefs() if ORDER in belief.payloads]
-    for belief in fooled:
-        issuer = f", by a certificate of {belief.issuer}," if belief.issuer else ""
-        stage.finds(f"{SERVER} authenticated {belief.peer}{issuer} and received {ORDER!r}")
-    if not fooled:
-        stage.finds(f"{SERVER} authenticated nobody but the real {VICTIM}, and received nothing else")
-    by_mallory = all(belief.issuer in (MALLORY, "") for belief in fooled)
-    return answer is not None and by_mallory and any(belief.peer == VICTIM for belief in fooled)
+    # Whatever the verifier's policy: what is blocked is not blocked by a Signing Service that signs nothing.
+    got = await stage.turn_loose(get_certified, signing)
+    stage.control(got, f"{SIGNING} signs what it is asked for, here for {MALLORY}")
+    answer = await stage.turn_loose(pass_for_the_victim, port, isinstance(server, WheelServer))
+    by_mallory = {}
+    if not isinstance(server, WheelServer):  # which says nothing of issuers
+        issuers = {belief.issuer for belief in await server.new_beliefs()}
+        by_mallory["it_authenticated_by_the_word_of_mallory"] = MALLORY in issuers
+    return await impersonation(stage, server, VICTIM, ORDER, answer, **by_mallory)
 
 
-async def _loose(stage: Stage) -> bool:
+async def _loose(stage: Stage) -> Outcome:
     return await _play(stage, LOOSE)
 
 
-async def _strict(stage: Stage) -> bool:
+async def _strict(stage: Stage) -> Outcome:
     return await _play(stage, STRICT)
 
 

@@ -48,7 +48,7 @@ async def open_recording(attacker: Attacker) -> tuple[bytes, ...]:
     return tuple(opened)
 
 
-async def _play(stage: Stage, cipher: str, *, ephemeral: bool = False) -> bool:
+async def _play(stage: Stage, cipher: str, *, ephemeral: bool = False) -> Outcome:
     server = await stage.endpoint("server", stage.realm.workload(SERVER), ciphers=(cipher,))
     client = await stage.endpoint("client", stage.realm.workload(CLIENT), ciphers=(cipher,))
     tap = await stage.attacker.tap(CLIENT, SERVER, await server.serve())
@@ -65,22 +65,24 @@ async def _play(stage: Stage, cipher: str, *, ephemeral: bool = False) -> bool:
     stage.finds(
         f"{SERVER} received {received}; of the two secrets that went over the wire the attacker has {len(read)}"
     )
-    return len(read) == 2
+    return stage.verdict(
+        the_attacker_opened_the_payload=SECRET in read, the_attacker_opened_the_answer=server.answer in read
+    )
 
 
-async def _static(stage: Stage) -> bool:
+async def _static(stage: Stage) -> Outcome:
     return await _play(stage, STATIC)
 
 
-async def _pfs(stage: Stage) -> bool:
+async def _pfs(stage: Stage) -> Outcome:
     return await _play(stage, PFS)
 
 
-async def _pfs_quantum(stage: Stage) -> bool:
+async def _pfs_quantum(stage: Stage) -> Outcome:
     return await _play(stage, PFS, ephemeral=True)
 
 
-async def _hybrid_quantum(stage: Stage) -> bool:
+async def _hybrid_quantum(stage: Stage) -> Outcome:
     return await _play(stage, HYBRID, ephemeral=True)
 
 

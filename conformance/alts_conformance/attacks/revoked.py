@@ -7,6 +7,7 @@ from alts_schema.handshake_pb2 import PresentedTicket, ServerInit
 
 from . import _forge
 from ._attacker import Attacker
+from ._judge import impersonation
 from ._pose import connect, pose
 from ._record import NO_LATER_SCRIPT, Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, STATIC, Endpoint, Stage, honest_call, key_of, resumption_keys
@@ -74,43 +75,35 @@ async def _revoke(stage: Stage, server: Endpoint, credential: alts.Credential) -
     stage.say(f"the theft is noticed: the certificate of {BATCH} is revoked, and the file reaches {SERVER}")
 
 
-async def _judge(stage: Stage, server: Endpoint, answer: bytes | None) -> bool:
-    fooled = [belief for belief in await server.beliefs() if ORDER in belief.payloads]
-    for belief in fooled:
-        stage.finds(f"{SERVER} authenticated {belief.peer} ({belief.mode}) and received {ORDER!r}")
-    if not fooled:
-        stage.finds(f"{SERVER} did not take the order: since the revocation {BATCH} does not get in")
-    return answer == server.answer and any(belief.peer == BATCH for belief in fooled)
-
-
-async def _full(stage: Stage, *, revoked: bool) -> bool:
+async def _full(stage: Stage, *, revoked: bool) -> Outcome:
     server, port, credential = await _ends(stage, ())
     if revoked:
         await _revoke(stage, server, credential)
-    return await _judge(stage, server, await stage.turn_loose(use, port))
+    return await impersonation(stage, server, BATCH, ORDER, await stage.turn_loose(use, port))
 
 
-async def _resumed(stage: Stage, patches: tuple[str, ...]) -> bool:
+async def _resumed(stage: Stage, patches: tuple[str, ...]) -> Outcome:
     server, port, credential = await _ends(stage, patches)
     got = await stage.turn_loose(get_ticket, port)
     stage.control(got, "before the revocation the stolen credential is as good as any, and gets a ticket")
+    await server.mark()
     await _revoke(stage, server, credential)
-    return await _judge(stage, server, await stage.turn_loose(resume, port))
+    return await impersonation(stage, server, BATCH, ORDER, await stage.turn_loose(resume, port))
 
 
-async def _before(stage: Stage) -> bool:
+async def _before(stage: Stage) -> Outcome:
     return await _full(stage, revoked=False)
 
 
-async def _after(stage: Stage) -> bool:
+async def _after(stage: Stage) -> Outcome:
     return await _full(stage, revoked=True)
 
 
-async def _ticket_unchecked(stage: Stage) -> bool:
+async def _ticket_unchecked(stage: Stage) -> Outcome:
     return await _resumed(stage, ("resume-the-revoked",))
 
 
-async def _ticket(stage: Stage) -> bool:
+async def _ticket(stage: Stage) -> Outcome:
     return await _resumed(stage, ())
 
 

@@ -13,6 +13,7 @@ from alts_schema.handshake_pb2 import (
 from . import _forge
 from ._attacker import Attacker
 from ._forge import PFS, STATIC
+from ._judge import impersonation
 from ._pose import Shares, pose
 from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Endpoint, Stage, honest_call, key_of, resumption_keys
@@ -114,34 +115,26 @@ async def _rotate(stage: Stage, server: Endpoint) -> None:
     stage.steals(OLD_KEY, old)
 
 
-async def _judge(stage: Stage, server: Endpoint, answer: bytes | None) -> bool:
-    fooled = [belief for belief in await server.beliefs() if ORDER in belief.payloads]
-    for belief in fooled:
-        stage.finds(f"{SERVER} authenticated {belief.peer} ({belief.mode}, {belief.cipher}) and received {ORDER!r}")
-    if not fooled:
-        stage.finds(f"{SERVER} authenticated nobody but the real {CLIENT}, and received nothing else")
-    return answer == server.answer and any(belief.peer == CLIENT for belief in fooled)
-
-
-async def _static(stage: Stage) -> bool:
+async def _static(stage: Stage) -> Outcome:
     server, port = await _ends(stage, STATIC, early=False)
     await _rotate(stage, server)
-    return await _judge(stage, server, await stage.turn_loose(from_recording, port))
+    return await impersonation(stage, server, CLIENT, ORDER, await stage.turn_loose(from_recording, port))
 
 
-async def _pfs(stage: Stage, *, early: bool) -> bool:
+async def _pfs(stage: Stage, *, early: bool) -> Outcome:
     server, port = await _ends(stage, PFS, early=early)
     got = await stage.turn_loose(begin, port)
     stage.say(f"the server's flight to a client that proved nothing {'held' if got else 'held no'} ticket")
     await _rotate(stage, server)
-    return await _judge(stage, server, await stage.turn_loose(from_begun_handshake, port))
+    answer = await stage.turn_loose(from_begun_handshake, port)
+    return await impersonation(stage, server, CLIENT, ORDER, answer, the_attacker_has_the_secret_of_a_ticket=got)
 
 
-async def _pfs_early(stage: Stage) -> bool:
+async def _pfs_early(stage: Stage) -> Outcome:
     return await _pfs(stage, early=True)
 
 
-async def _pfs_late(stage: Stage) -> bool:
+async def _pfs_late(stage: Stage) -> Outcome:
     return await _pfs(stage, early=False)
 
 

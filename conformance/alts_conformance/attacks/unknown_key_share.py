@@ -11,6 +11,7 @@ from alts_schema.handshake_pb2 import ClientInit
 from .._frames import make_frame
 from . import _forge
 from ._attacker import Attacker, Rewrite, Seen
+from ._judge import tell
 from ._record import Attack, Outcome, Query, Trial
 from ._stage import CLIENT, SERVER, Stage, honest_call
 from ._story import CLIENT_INIT
@@ -55,7 +56,7 @@ async def stand_between(attacker: Attacker, port: int) -> int:
     return (await attacker.tap(CLIENT, SERVER, port, exchanging(attacker))).port
 
 
-async def _play(stage: Stage, patches: tuple[str, ...]) -> bool:
+async def _play(stage: Stage, patches: tuple[str, ...]) -> Outcome:
     server = await stage.endpoint("server", stage.realm.workload(SERVER), patches=patches)
     client = await stage.endpoint("client", stage.realm.workload(CLIENT), patches=patches)
     port = await server.serve()
@@ -64,30 +65,34 @@ async def _play(stage: Stage, patches: tuple[str, ...]) -> bool:
     stage.owns(MASTER, master.key.private_bytes_raw())
     stage.owns(MASTER_CERTIFICATE, master.certificate)
     led = await stage.turn_loose(stand_between, port)
-    given = await client.call(led, DEPOSIT, targets=[SERVER])
-    taken = [belief for belief in await server.beliefs() if DEPOSIT in belief.payloads]
-    if given["completed"]:
-        stage.finds(f"{CLIENT} is in a session with {given['peer']} and sent {DEPOSIT!r}")
-    for belief in taken:
-        stage.finds(f"{SERVER} received it in a session with {belief.peer}")
-    if not taken:
-        stage.finds(f"{SERVER} received nothing, from {EVE} or anybody; {CLIENT} has no session")
-    return bool(given["completed"]) and any(belief.peer == EVE for belief in taken)
+    await client.call(led, DEPOSIT, targets=[SERVER])
+    at_client, at_server = await client.new_beliefs(), await server.new_beliefs()
+    for belief in at_client:
+        stage.finds(f"{CLIENT} is in a session with {belief.peer} and sent {DEPOSIT!r}")
+    if not at_client:
+        stage.finds(f"beyond the controls {CLIENT} has no session, and sent nothing")
+    tell(stage, server, at_server)
+    return stage.verdict(
+        the_client_has_a_session=bool(at_client),
+        the_server_has_a_session=bool(at_server),
+        the_server_means_another_client=any(belief.peer == EVE for belief in at_server),
+        it_received_the_payload=any(DEPOSIT in belief.payloads for belief in at_server),
+    )
 
 
-async def _weak(stage: Stage) -> bool:
+async def _weak(stage: Stage) -> Outcome:
     return await _play(stage, ("transcript-without-certificates", "keys-without-identities"))
 
 
-async def _identities(stage: Stage) -> bool:
+async def _identities(stage: Stage) -> Outcome:
     return await _play(stage, ("transcript-without-certificates",))
 
 
-async def _certificates(stage: Stage) -> bool:
+async def _certificates(stage: Stage) -> Outcome:
     return await _play(stage, ("keys-without-identities",))
 
 
-async def _ours(stage: Stage) -> bool:
+async def _ours(stage: Stage) -> Outcome:
     return await _play(stage, ())
 
 

@@ -97,3 +97,38 @@ def test_a_token_file_holds_a_token_or_is_refused(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(ConfigurationError, match="too open"):
         load_token(path)
+
+
+@pytest.mark.parametrize("words", [("issuance", "found", "new", "--realm", "realm"), ("--help",), ("ca", "--help")])
+def test_output_that_cannot_be_written_is_no_finding(tmp_path: Path, words: tuple[str, ...]) -> None:
+    arguments = [sys.executable, "-m", "alts.services", *words]
+    buffered = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONUNBUFFERED"}
+    options: dict[str, Any] = {"cwd": tmp_path, "env": buffered, "stderr": subprocess.PIPE, "text": True}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(arguments, stdout=full, check=False, **options)
+    assert (done.returncode, done.stderr) == (3, "alts.services: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        ("ValueError('of\\ntwo lines')", 3, "internal error: ValueError: of two lines (OPENALTS_DEBUG=1"),
+        ("KeyboardInterrupt", 130, "interrupted"),
+        ("BrokenPipeError", 3, ""),
+    ],
+)
+def test_a_mistake_of_ours_is_no_finding(error: str, code: int, says: str) -> None:
+    script = f"""
+import runpy, sys
+from alts.services.cli import issuance
+def run(args):
+    raise {error}
+issuance.run = run
+sys.argv = ["alts.services", "issuance", "install", "a", "b"]
+runpy.run_module("alts.services", run_name="__main__")
+"""
+    environment = {**ENVIRONMENT, "OPENALTS_DEBUG": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    said = done.stderr
+    assert (done.returncode, said.startswith(f"alts.services: {says}" if says else "")) == (code, True), said
+    assert said.count("\n") == (1 if says else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,3 +144,44 @@ def test_usage(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "alts_model", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "usage" in done.stderr
+
+
+MODULE = [sys.executable, "-m", "alts_model"]
+BROKEN = """
+import runpy, sys
+from alts_model import cli
+def main():
+    raise %s
+cli.main = main
+sys.argv = ["alts_model"]
+runpy.run_module("alts_model", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("words", [["explore", "--list"], ["diagram"], ["--help"]])
+def test_output_that_cannot_be_written_is_no_finding(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # with it, argparse swallows the error
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*MODULE, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "alts model: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        done = subprocess.run([*MODULE, *words], stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        ("ValueError('of\\ntwo lines')", 3, "alts model: internal error: ValueError: of two lines (OPENALTS_DEBUG=1"),
+        ("KeyboardInterrupt", 130, "alts model: interrupted"),
+        ("OSError(2, 'No such file', 'x')", 3, "alts model: x: No such file"),
+    ],
+)
+def test_a_mistake_of_ours_is_no_finding(error: str, code: int, says: str) -> None:
+    environment = {**os.environ, "OPENALTS_DEBUG": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN % error], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr.startswith(says), done.stderr.count("\n")) == (code, True, 1), done.stderr

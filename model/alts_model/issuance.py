@@ -215,11 +215,16 @@ def accept_answer(asked: Asked, requester: str, certificate: bytes) -> bytes:
 
 @dataclass(slots=True)
 class RevocationModel:
-    """The CRL service: who has which range, and which certificate has which ID (SPEC.md 13.1.10)."""
+    """The CRL service: who has which range, which certificate has which ID, which are revoked when (SPEC.md 13.1.10).
+
+    `ca` renews machines, also those of the founding, whose IDs are of no range (SPEC.md 13.1.5).
+    """
 
     issuers: Collection[str]
     ranges: list[tuple[int, int, str]] = field(default_factory=list)
     mappings: dict[int, bytes] = field(default_factory=dict)
+    ca: str = ""
+    revoked: dict[int, int] = field(default_factory=dict)
 
     def grant(self, caller: str, count: int) -> tuple[int, int]:
         """A range of certificate IDs that nobody had before: first, count (REVOKE-3). Raises Declined."""
@@ -231,16 +236,25 @@ class RevocationModel:
         self.ranges.append((first, count, caller))
         return first, count
 
-    def report(self, caller: str, revocation_id: int, digest: bytes) -> None:
-        """A mapping, once or again (REVOKE-4). Raises Declined."""
+    def report(self, caller: str, revocation_id: int, digest: bytes, replaces: int = 0, revoke_at: int = 0) -> None:
+        """A mapping, once or again (REVOKE-4), and an ID that is revoked from `revoke_at` on. Raises Declined."""
         if len(digest) != 32:
             raise Declined("INVALID_ARGUMENT")
+        if not self._owns(caller, revocation_id):
+            raise Declined("PERMISSION_DENIED")
+        if self.mappings.get(revocation_id, digest) != digest:
+            raise Declined("ALREADY_EXISTS")
+        founded = replaces >> 56 == MACHINE and 0 < replaces & (1 << 56) - 1 < FIRST_ID
+        if replaces and not (self._owns(caller, replaces) or (caller == self.ca and founded)):
+            raise Declined("PERMISSION_DENIED")
+        self.mappings[revocation_id] = digest
+        if replaces:
+            self.revoked[replaces] = min(revoke_at, self.revoked.get(replaces, revoke_at))
+
+    def _owns(self, caller: str, revocation_id: int) -> bool:
         number, category = revocation_id & (1 << 56) - 1, revocation_id >> 56
         owned = any(first <= number < first + many for first, many, issuer in self.ranges if issuer == caller)
-        if not owned or category not in (HUMAN, MACHINE, WORKLOAD):
-            raise Declined("PERMISSION_DENIED")
-        if self.mappings.setdefault(revocation_id, digest) != digest:
-            raise Declined("ALREADY_EXISTS")
+        return owned and category in (HUMAN, MACHINE, WORKLOAD)
 
 
 @dataclass(slots=True)

@@ -88,7 +88,8 @@ class Realm:
     async def crl(self) -> None:
         machine = self.machine("crl")
         key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex((self.root / "realm/crl/revocation.key").read_text()))
-        settings = CrlSettings((self.anchors.services["ca"], self.anchors.services["cluster-master"]), (OPERATOR,))
+        named = self.anchors.services
+        settings = CrlSettings((named["ca"], named["cluster-master"]), (OPERATOR,), ca=named["ca"])
         self.crl_core = CrlCore(self.root / "realm/crl/service.sqlite", SYSTEM.clock, revocation_signer(key), settings)
         self.cores.append(self.crl_core)
         self.crl_service = CrlService(self.crl_core, machine.beliefs, machine.still_trusts)
@@ -96,7 +97,7 @@ class Realm:
 
     async def ca(self) -> None:
         machine = self.machine("ca")
-        settings = CaSettings(cost=Cost(n=2, r=8, p=1))
+        settings = CaSettings(cost=Cost(n=2, r=8, p=1), founding=self.anchors.services["founding"])
         path = self.root / "realm/ca/service.sqlite"
         self.ca_core = CaCore(path, machine.identity, SYSTEM.clock, SYSTEM.random, settings)
         self.cores.append(self.ca_core)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 NOW = 1_800_000_000
 DAY = 86400
 CA, CLUSTER, OPERATOR, NODE = "realm/ca", "realm/cluster-master", "corp/olga", "machines/node-1"
+FOUNDING = "realm/founding"
 BINDING = bytes(range(32))
 CHEAP = Cost(n=2, r=8, p=1)
 
@@ -42,9 +43,9 @@ def compile_plainly(ids: Sequence[int], sequence: int, now: int) -> bytes:
     return repr((list(ids), sequence, now)).encode()
 
 
-def peer(identity: str, category: Category = Category.MACHINE, master_id: int = 0) -> Peer:
+def peer(identity: str, category: Category = Category.MACHINE, master_id: int = 0, issuer: str = CA) -> Peer:
     """Return an authenticated caller."""
-    return Peer(identity, category, CA, "", (master_id, master_id), 0, bytes(32), bytes(32))
+    return Peer(identity, category, issuer, "", (master_id, master_id), 0, bytes(32), bytes(32))
 
 
 class World:
@@ -69,9 +70,9 @@ class World:
         self.root = root
         self.random = random.Random(seed).randbytes
         self.signing = SigningCore(self._path("signing"), self.clock, self.random)
-        crl = CrlSettings((CA, CLUSTER), (OPERATOR,))
+        crl = CrlSettings((CA, CLUSTER), (OPERATOR,), ca=CA)
         self.crl = CrlCore(self._path("crl"), self.clock, compile_plainly, crl)
-        self.ca = CaCore(self._path("ca"), CA, self.clock, self.random, ca or CaSettings(cost=CHEAP))
+        self.ca = CaCore(self._path("ca"), CA, self.clock, self.random, ca or CaSettings(cost=CHEAP, founding=FOUNDING))
         rules = (MayRun(OPERATOR, "prod/**"), MayRun("corp/dev", "dev/**"))
         settings = cluster or ClusterSettings("cell-1", ("prod/**", "dev/**"), rules, (OPERATOR,))
         self.cluster = ClusterCore(self._path("cluster"), CLUSTER, self.clock, self.random, settings)

@@ -362,12 +362,13 @@ def test_a_machine_renewed_while_all_clocks_were_ahead_goes_on_with_the_certific
     assert ids_of(agent.credential()) != before
     world.report(world.ca.issuing)
     world.now -= jump
-    assert agent.renewal_due
+    due = [agent.renewal_due]
     credential = agent.credential()
     assert ids_of(credential) == before
     verify(world, credential, Role.SERVER)
     world.renew(agent)
-    assert not agent.renewal_due
+    due.append(agent.renewal_due)
+    assert due == [True, False]
     verify(world, agent.credential(), Role.SERVER)
     assert len(agent._store.rows("SELECT 1 FROM masters")) == 2
 

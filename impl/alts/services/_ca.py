@@ -12,6 +12,7 @@ from .._errors import UsageError
 from .._names import IDENTITY
 from .._trust import HUMAN_LIFETIME, Category
 from ._certificates import BACKDATE
+from ._crl import is_founding
 from ._errors import RequestRefused, Status, denied, invalid
 from ._issuing import ISSUING_SCHEMA, Issuing, Pending
 from ._passwords import SECRET_SIZE, Cost, PasswordHash, totp_step
@@ -61,11 +62,14 @@ class CaSettings:
         machine_lifetime: seconds of a machine's master certificate; 0: no expiry (REVOKE-2).
         overlap: seconds after which a replaced machine master is revoked.
         cost: of scrypt for new passwords.
+        founding: issuer of the certificates that a realm's first machines got when it was founded (SPEC 13.1.5); they
+            are revoked as this CA's own once they are replaced. Empty: none.
     """
 
     machine_lifetime: int = 180 * DAY
     overlap: int = 7 * DAY
     cost: Cost = field(default_factory=Cost)
+    founding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +249,14 @@ class CaCore:
         if caller.category is not Category.MACHINE or own != (Category.MACHINE, caller.identity):
             raise denied("a machine renews its own certificate")
         with self._store.write() as tx:
-            return self._begin_machine(tx, key, caller.revocation_ids[1])
+            present = caller.revocation_ids[1]
+            # any issuer may write any ID into what it has signed: it counts only in what has it from the right one
+            founded = caller.issuer == self._settings.founding and is_founding(present)
+            ours = caller.issuer == self.issuing.name and self.issuing.has(tx, present)
+            return self._begin_machine(tx, key, present if founded or ours else 0)
 
-    def _begin_machine(self, tx: sqlite3.Connection, key: ProvenKey, present: int) -> Pending:
+    def _begin_machine(self, tx: sqlite3.Connection, key: ProvenKey, replaces: int) -> Pending:
         begin, lifetime = self._now() - BACKDATE, self._settings.machine_lifetime
-        replaces = present if self.issuing.has(tx, present) else 0
         return self.issuing.begin(
             tx,
             key,

@@ -49,11 +49,14 @@ class CrlSettings:
         issuers: who gets ranges.
         operators: who may revoke every ID; an issuer may revoke those of its own ranges.
         max_age: seconds after which a file is made anew though nothing was revoked, so that it never looks stale.
+        ca: identity of who renews machines, and so has the certificates replaced that they got at the founding, whose
+            IDs are of no range (SPEC 13.1.5); empty: nobody.
     """
 
     issuers: tuple[str, ...]
     operators: tuple[str, ...] = ()
     max_age: int = 3600
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ class CrlCore:
         row = number, mapping.certificate_digest, mapping.identity, issuer, mapping.not_after, self._now()
         tx.execute("INSERT OR IGNORE INTO mappings VALUES (?, ?, ?, ?, ?, ?)", row)
         if mapping.replaces:
-            self._require_owner(tx, mapping.replaces, issuer)
+            if issuer != self._settings.ca or not is_founding(mapping.replaces):
+                self._require_owner(tx, mapping.replaces, issuer)
             _revoke(tx, mapping.replaces, mapping.revoke_at, issuer, "replaced")
 
     def revoke(self, request: RevokeRequest, caller: Peer) -> None:
@@ -199,6 +203,11 @@ class CrlCore:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def is_founding(number: int) -> bool:
+    """Tell whether a revocation ID is of a machine's certificate from the founding of a realm (SPEC 13.1.5)."""
+    return number >> CATEGORY_SHIFT == Category.MACHINE and 0 < number & _ID_MASK < FIRST_ID
 
 
 def _revoke(tx: sqlite3.Connection, number: int, at: int, requester: str, reason: str) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from alts_schema.issuance_pb2 import (
         AssignmentsResponse,
         FetchFileRequest,
+        FileKind,
         GrantRangeRequest,
         ReportRequest,
         RevocationRange,
@@ -141,7 +142,7 @@ class CrlService:
             return SignedFile()
         return SignedFile(sequence=sequence, content=self._beliefs.content(kind))
 
-    def _tell_who_is_ahead(self, kind: int, sequence: int, caller: Caller) -> None:
+    def _tell_who_is_ahead(self, kind: FileKind, sequence: int, caller: Caller) -> None:
         """Say it, once, if a machine says that it has a file that was never made here."""
         if kind == REVOCATIONS and sequence > max(self._ahead, self._beliefs.sequence(kind)):
             self._ahead = sequence

@@ -49,7 +49,7 @@ async def _main(args: argparse.Namespace) -> None:
 async def _serve(args: argparse.Namespace) -> None:
     machine = Machine(args.state, SYSTEM, AddressBook(args.book), freshness=freshness(args))
     name = require_role(machine, "ca")
-    settings = CaSettings(args.machine_lifetime, args.overlap)
+    settings = CaSettings(args.machine_lifetime, args.overlap, founding=machine.beliefs.anchors.services["founding"])
     core = CaCore(args.state / "service.sqlite", name, SYSTEM.clock, SYSTEM.random, settings)
     try:
         signing, crl = machine.remote("SigningService", "signing"), machine.remote("RevocationService", "crl")

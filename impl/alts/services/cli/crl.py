@@ -55,7 +55,7 @@ async def _serve(args: argparse.Namespace) -> None:
     key = Ed25519PrivateKey.from_private_bytes(_files.read_key(args.state / "revocation.key"))
     named = machine.beliefs.anchors.services
     settings = CrlSettings(
-        tuple(args.issuer) or (named["ca"], named["cluster-master"]), tuple(args.operator), args.max_age
+        tuple(args.issuer) or (named["ca"], named["cluster-master"]), tuple(args.operator), args.max_age, named["ca"]
     )
     path = require_database(args.state / "service.sqlite")
     core = CrlCore(path, SYSTEM.clock, revocation_signer(key), settings)

@@ -225,13 +225,17 @@ NIL = Nil()
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """A fact of a query. `kind`: ``event``, ``attacker``, ``mess``, ``table``, ``=`` or ``<>``. Variables are ints."""
+    """A fact of a query. `kind`: ``event``, ``attacker``, ``mess``, ``table``, ``=`` or ``<>``. Variables are ints.
+
+    `occurrence` tells the places behind ``==>`` apart: a fact beside a disjunction is one, in several disjuncts.
+    """
 
     kind: str
     args: tuple[Term, ...]
     phase: int
     injective: bool
     place: Place
+    occurrence: int = 0
 
 
 Application = Literal["none", "discard", "instantiate", "full"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from alts_proofs.engine import _core as core
 from alts_proofs.engine._clauses import Clause, one_value_each
@@ -17,7 +18,6 @@ from alts_proofs.engine._facts import (
     Origin,
     RawClause,
     attacker,
-    entails,
     mess,
     neq,
     row,
@@ -67,8 +67,13 @@ def _event(atom: core.Atom) -> App:
     return event
 
 
-def variants(terms: tuple[Term, ...], theory: Theory) -> list[tuple[Bindings, tuple[Term, ...]]]:
-    """The ways to write terms for the equations: bindings of their variables, and the terms under them."""
+def variants(
+    terms: tuple[Term, ...], theory: Theory, given: Collection[Term] = ()
+) -> list[tuple[Bindings, tuple[Term, ...]]]:
+    """The ways to write terms for the equations: bindings of their variables, and the terms under them.
+
+    Terms of `given` are written as they should be.
+    """
     if not theory.equational:
         return [({}, terms)]
     evaluator = Evaluator(theory)
@@ -76,7 +81,7 @@ def variants(terms: tuple[Term, ...], theory: Theory) -> list[tuple[Bindings, tu
     evaluator._next = _FREE
 
     def write(term: Term, state: State) -> Iterator[tuple[State, Term]]:
-        if isinstance(term, int):
+        if isinstance(term, int) or term in given:
             yield state, term
             return
         for reached, args in write_all(term.args, state):
@@ -160,10 +165,9 @@ def _left_fact(atom: core.Atom, args: tuple[Term, ...], model: core.Model, watch
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A disjunct that a clause satisfies, and the executions of its injective events, in order."""
+    """A way in which a clause satisfies the right side: the injective events that it takes, and their executions."""
 
-    disjunct: int
-    executions: tuple[Term, ...]
+    executions: tuple[tuple[int, Term], ...]
 
 
 def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
@@ -191,9 +195,13 @@ def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
         elif fact.sym is INJ_BEGIN:
             begins.append((rename(fact.args[0], constant), rename(fact.args[1], constant)))
     begins += _own(query, values, [rename(one, constant) for one in clause.conclusion.args[count:]], theory)
+    given: set[Term] = set()
+    if theory.equational and any(atom.kind == "<>" for disjunct in query.right for atom in disjunct):
+        given = _subterms([*clause.conclusion.args[:count], *(back(event) for event, _ in begins)])
     found: list[Match] = []
-    for index, disjunct in enumerate(query.right):
-        terms = tuple(term for atom in disjunct for term in atom.args)
+    for disjunct in query.right:
+        facts = [atom for atom in disjunct if atom.kind != "<>"]
+        terms = tuple(term for atom in facts for term in atom.args)
         for bindings, written in variants(terms, theory):
             # The values must be what this way of writing takes them for.
             start: Bindings = {}
@@ -202,10 +210,29 @@ def matches(query: core.Query, clause: Clause, theory: Theory) -> list[Match]:
             ):
                 continue
             rest = iter(written)
-            atoms = [(atom, tuple(next(rest) for _ in atom.args)) for atom in disjunct]
+            atoms = [(atom, tuple(next(rest) for _ in atom.args)) for atom in facts]
             for solution, executions in _events(atoms, begins, start):
-                if _comparisons(atoms, solution, clause, back):
-                    found.append(Match(index, tuple(back(execution) for execution in executions)))
+                if not all(unify(args[0], args[1], solution) for atom, args in atoms if atom.kind == "="):
+                    continue
+                unequal = [
+                    tuple(substitute(substitute(arg, bindings), solution) for arg in atom.args)
+                    for atom in disjunct
+                    if atom.kind == "<>"
+                ]
+                if all(_differ(left, right, clause, theory, given, back) for left, right in unequal):
+                    found.append(Match(tuple((event, back(execution)) for event, execution in executions)))
+    return found
+
+
+def _subterms(terms: Iterable[Term]) -> set[Term]:
+    found: set[Term] = set()
+    stack = list(terms)
+    while stack:
+        one = stack.pop()
+        if one not in found:
+            found.add(one)
+            if isinstance(one, App):
+                stack.extend(one.args)
     return found
 
 
@@ -259,7 +286,7 @@ _Atoms = list[tuple[core.Atom, tuple[Term, ...]]]
 
 def _events(
     atoms: _Atoms, begins: list[tuple[Term, Term | None]], bindings: Bindings
-) -> Iterator[tuple[Bindings, tuple[Term, ...]]]:
+) -> Iterator[tuple[Bindings, tuple[tuple[int, Term], ...]]]:
     """The ways to find the events of a disjunct among those executed."""
     if not atoms:
         yield bindings, ()
@@ -275,28 +302,36 @@ def _events(
         for solution, executions in _events(atoms[1:], begins, trial):
             if atom.injective:
                 assert execution is not None
-                yield solution, (execution, *executions)
+                yield solution, ((atom.occurrence, execution), *executions)
             else:
                 yield solution, executions
 
 
-def _comparisons(atoms: _Atoms, bindings: Bindings, clause: Clause, back: Callable[[Term], Term]) -> bool:
-    """Whether the equalities hold, for some value of what is still open, and the inequalities for sure."""
-    solution = dict(bindings)
-    for atom, args in atoms:
-        if atom.kind == "=" and not unify(args[0], args[1], solution):
+def _differ(
+    left: Term, right: Term, clause: Clause, theory: Theory, given: set[Term], back: Callable[[Term], Term]
+) -> bool:
+    """Whether terms differ for sure in all that a clause stands for; not if they have variables of their own.
+
+    Variables of clauses stand for canonical terms, and what a clause contains, `given`, is canonical with them. Other
+    terms with equations have several ways to be written: they are equal if they are so in one of them.
+    """
+    if not (isinstance(left, App) and left.ground and isinstance(right, App) and right.ground):
+        return False
+    for bindings, (one, other) in variants((back(left), back(right)), theory, given):
+        equal = dict(bindings)
+        if unify(one, other, equal) and _may_be(clause, equal, theory):
             return False
-    for atom, args in atoms:
-        if atom.kind == "<>":
-            left, right = (substitute(arg, solution) for arg in args)
-            if not (isinstance(left, App) and left.ground and isinstance(right, App) and right.ground):
-                return False
-            simple = simplify_neq(neq(((back(left), back(right)),)), {})
-            if simple is True:
-                continue
-            if isinstance(simple, bool) or not entails(clause.neqs, simple):
-                return False
     return True
+
+
+def _may_be(clause: Clause, bindings: Bindings, theory: Theory) -> bool:
+    """Whether some canonical terms may make `clause` an instance that has `bindings`."""
+    for constraint in clause.neqs:
+        args = [theory.ordered_form(substitute(arg, bindings)) for arg in constraint.args]
+        if simplify_neq(constraint, bindings) is False or args[::2] == args[1::2]:
+            return False
+    facts = [substitute(fact, bindings) for fact in (clause.conclusion, *clause.hypotheses)]
+    return all(map(theory.is_normal, facts)) and theory.is_coherent(fact for fact in facts if isinstance(fact, App))
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,11 +416,10 @@ def _clash(first: Clause, one: Match, second: Clause, two: Match, count: int) ->
 
     They are the arguments of the conclusions behind the first `count`. It is enough that one of them differs.
     """
-    if one.disjunct != two.disjunct:
-        return None
-    for mine, theirs in zip(one.executions, two.executions, strict=True):
+    for (event, mine), (other, theirs) in product(one.executions, two.executions):
         bindings: Bindings = {}
-        if not unify(*comparable(mine, shift(theirs)), bindings):
+        # An event that stands beside a disjunction belongs to several disjuncts.
+        if event != other or not unify(*comparable(mine, shift(theirs)), bindings):
             continue
         if not _one_run(first, second, bindings):
             continue

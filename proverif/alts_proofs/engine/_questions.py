@@ -169,16 +169,17 @@ class _Reader:
             return facts, ()
         if isinstance(right, ast.Id) and right.name == "false":
             return facts, ()
-        disjuncts = tuple(tuple(self.atom(part) for part in one) for one in _disjuncts(right))
+        ways = _disjuncts(right)
+        parts = {id(part): part for one in ways for part in one}
+        atoms = {key: replace(self.atom(part), occurrence=i) for i, (key, part) in enumerate(parts.items())}
+        disjuncts = tuple(tuple(atoms[id(part)] for part in one) for one in ways)
         for disjunct in disjuncts:
             for fact in disjunct:
                 if fact.kind in ("attacker", "mess", "table"):
                     raise Unsupported(f"{fact.kind} behind ==>", fact.place)
         if not any(fact.injective for fact in facts):
             # Without an injective event in front, one behind says no more than a plain one.
-            disjuncts = tuple(
-                tuple(core.Atom(f.kind, f.args, f.phase, False, f.place) for f in disjunct) for disjunct in disjuncts
-            )
+            disjuncts = tuple(tuple(replace(fact, injective=False) for fact in disjunct) for disjunct in disjuncts)
         return facts, disjuncts
 
     def atom(self, term: ast.Term) -> core.Atom:

@@ -64,8 +64,8 @@ def _left_holds(query: core.Query, model: core.Model, machine: Machine, values: 
 
 def _right(
     query: core.Query, model: core.Model, machine: Machine, values: tuple[App, ...]
-) -> list[tuple[int, tuple[object, ...]]]:
-    """The ways in which the right side holds: the disjunct, and the executions of its injective events."""
+) -> list[set[tuple[int, object]]]:
+    """The ways in which the right side holds: the injective events that each takes, and their executions."""
     bound: set[int] = set()
     stack: list[Term] = [term for atom in query.left for term in atom.args]
     while stack:
@@ -74,11 +74,11 @@ def _right(
             bound.add(one)
         else:
             stack.extend(one.args)
-    found: list[tuple[int, tuple[object, ...]]] = []
+    found: list[set[tuple[int, object]]] = []
 
-    def search(index: int, atoms: tuple[core.Atom, ...], bindings: Bindings, executions: tuple[object, ...]) -> None:
+    def search(atoms: tuple[core.Atom, ...], bindings: Bindings, executions: tuple[tuple[int, object], ...]) -> None:
         if not atoms:
-            found.append((index, executions))
+            found.append(set(executions))
             return
         atom, rest = atoms[0], atoms[1:]
         args = tuple(substitute(_with_sessions(arg, model), bindings) for arg in atom.args)
@@ -86,7 +86,8 @@ def _right(
             for event, execution in machine.events:
                 trial = dict(bindings)
                 if _matches(args[0], event, trial, model):
-                    search(index, rest, trial, (*executions, execution) if atom.injective else executions)
+                    mine = ((atom.occurrence, execution),) if atom.injective else ()
+                    search(rest, trial, (*executions, *mine))
             return
         trial = dict(bindings)
         left, right = args
@@ -97,13 +98,13 @@ def _right(
             # What is open may be chosen; where that is hard to decide, the comparison is taken to hold.
             holds = atom.kind == "<>" or bool(model.theory.equational) or unify(left, right, trial)
         if holds:
-            search(index, rest, trial, executions)
+            search(rest, trial, executions)
 
     start: Bindings = {v: values[v] for v in bound}
-    for index, disjunct in enumerate(query.right):
+    for disjunct in query.right:
         # Comparisons come last, when events have bound what they can.
         ordered = sorted(disjunct, key=lambda atom: atom.kind != "event")
-        search(index, tuple(ordered), dict(start), ())
+        search(tuple(ordered), dict(start), ())
     return found
 
 
@@ -149,11 +150,7 @@ def contradicts_injectivity(
     if not ways_to_differ:
         return False
     ways, others = (_right(query, model, machine, values) for values in (one, two))
-    return not any(_compatible(a, b) for a in ways for b in others)
-
-
-def _compatible(one: tuple[int, tuple[object, ...]], two: tuple[int, tuple[object, ...]]) -> bool:
-    return one[0] != two[0] or all(a != b for a, b in zip(one[1], two[1], strict=True))
+    return not any(a.isdisjoint(b) for a in ways for b in others)
 
 
 def ending(query: core.Query, model: core.Model, values: tuple[App, ...]) -> str:

@@ -2,7 +2,7 @@
 
 Lines are ``{"queries": [...]}`` first, then ``{"query": index, "result": ..., "seconds": ..., "reason": ...,
 "trace": ...}`` for each query as it is settled, and with ``--progress`` ``{"progress": ...}`` in between.
-Exit codes: 0 all went as it should, whatever came out; 2 usage or a script that is not in the language.
+Exit codes: 0 all went as it should, whatever came out; 2 usage or a script that is not in the language; 3 it failed.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from alts_proofs.engine._elaborate import elaborate
 from alts_proofs.engine._errors import EngineError, TimeUp, Unsupported
@@ -27,6 +28,8 @@ _RECURSION = 200_000
 _STACK = 512 << 20
 # Two processes stay within 2 GiB.
 _MEMORY = 960
+# The prover looks at the clock between two steps. A step that takes longer than this is cut off.
+_GRACE = 5.0
 
 
 def main() -> int:
@@ -43,10 +46,48 @@ def main() -> int:
     gc.set_threshold(200_000, 50, 100)
     sys.setrecursionlimit(_RECURSION)
     threading.stack_size(_STACK)
-    thread = threading.Thread(target=lambda: codes.append(_run(args)))
+    told = _Told()
+    thread = threading.Thread(target=lambda: codes.append(_run(args, told)), daemon=True)
     thread.start()
-    thread.join()
+    thread.join(min(max(args.timeout, 0.0) + _GRACE, threading.TIMEOUT_MAX))
+    if thread.is_alive():
+        told.give_up()
     return codes[0] if codes else 3
+
+
+class _Told:
+    """What was printed: each query once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, None] | None = None
+
+    def queries(self, texts: list[str]) -> None:
+        """Prints what is asked."""
+        with self._lock:
+            self._open = dict.fromkeys(range(len(texts)))
+            self._print({"queries": texts})
+
+    def document(self, document: dict[str, Any]) -> None:
+        """Prints anything else."""
+        with self._lock:
+            if self._open is not None and "query" in document:
+                self._open.pop(document["query"], None)
+            self._print(document)
+
+    def give_up(self) -> NoReturn:
+        """Prints that what is open is a timeout, and ends the process whatever it is at."""
+        with self._lock:
+            if self._open is None:
+                print("alts_proofs.engine: the script was not read within the time limit", file=sys.stderr, flush=True)
+                os._exit(3)
+            for index in self._open:
+                self._print(_document(index, Verdict("timeout", "a step did not end within the time limit"), 0.0))
+            os._exit(0)
+
+    @staticmethod
+    def _print(document: dict[str, Any]) -> None:
+        print(json.dumps(document), flush=True)
 
 
 def _megabytes() -> int:
@@ -59,32 +100,28 @@ def _megabytes() -> int:
     return most >> 20 if sys.platform == "darwin" else most >> 10
 
 
-def _tell(document: dict[str, Any]) -> None:
-    print(json.dumps(document), flush=True)
-
-
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, told: _Told) -> int:
     start = time.monotonic()
     try:
         model = elaborate(parse_script(args.script, args.library, Path.cwd()))
     except Unsupported as error:
-        _tell({"unsupported": str(error)})
+        told.document({"unsupported": str(error)})
         return 0
     except EngineError as error:
         print(f"alts_proofs.engine: {error}", file=sys.stderr)
         return 2
-    _tell({"queries": [query.text for query in model.queries]})
+    told.queries([query.text for query in model.queries])
 
     def progress(one: Progress) -> None:
         if _megabytes() > args.memory:
             raise TimeUp(f"the memory limit of {args.memory} MB was reached")
         if args.progress:
-            _tell({"progress": [one.processed, one.kept, one.waiting, round(one.rate)]})
+            told.document({"progress": [one.processed, one.kept, one.waiting, round(one.rate)]})
 
     last = start
     for index, verdict in settle(model, range(len(model.queries)), start + args.timeout, progress):
         now = time.monotonic()
-        _tell(_document(index, verdict, now - last))
+        told.document(_document(index, verdict, now - last))
         last = now
     return 0
 

@@ -62,6 +62,8 @@ from alts_proofs.engine._theory import Theory
 
 # A clause takes up no more conclusions of lemmas than this.
 _MOST = 40
+# Nor does one that is larger than this: conclusions that repeat their variables double it each time.
+_LARGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class Lemmas:
         budget = _MOST
         while waiting:
             one = waiting.pop()
-            made = self._first(one, lemmas, goal) if budget > 0 else None
+            made = self._first(one, lemmas, goal) if budget > 0 and one.size <= _LARGEST else None
             budget -= 1
             if made is None:
                 done.append(one)

@@ -135,6 +135,22 @@ def test_time_limit() -> None:
     assert all(outcome.reason for outcome in outcomes)
 
 
+def test_the_time_limit_ends_a_single_step(tmp_path: Path) -> None:
+    """The term has 2 ** 60 symbols, so that comparing it takes for ever. What was settled before stays."""
+    doubled = "".join(f"let x{i + 1} = h(x{i}, x{i}) in " for i in range(60))
+    (tmp_path / "large.pv").write_text(
+        "free c: channel. fun h(bitstring, bitstring): bitstring. event E(bitstring).\n"
+        "query attacker(c). query x: bitstring; event(E(x)) ==> x = c.\n"
+        f"process in(c, x0: bitstring); {doubled} event E(x60)\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "alts_proofs.engine", "--timeout", "2", str(tmp_path / "large.pv")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    found = [json.loads(line) for line in done.stdout.splitlines()][1:]
+    assert [(one["query"], one["result"]) for one in found] == [(0, "false"), (1, "timeout")]
+    assert found[1]["reason"] == "a step did not end within the time limit"
+
+
 def test_cancelled_runs_end() -> None:
     cancelled = Event()
     Timer(1.0, cancelled.set).start()

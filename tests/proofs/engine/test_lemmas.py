@@ -76,6 +76,18 @@ def test_terms_with_equations_are_left_alone() -> None:
     assert query.result == "false"
 
 
+def test_a_lemma_that_doubles_terms_is_applied_only_so_often() -> None:
+    """After forty times the term would have 2 ** 40 symbols."""
+    text = (
+        "free c: channel. free k: bitstring [private]. fun f(bitstring, bitstring): bitstring.\n"
+        "event A(bitstring). event B().\n"
+        "lemma x: bitstring; event(A(x)) ==> event(A(f(x, x))).\n"
+        "query x: bitstring; event(A(x)) ==> event(B()).\n"
+        "process new n: bitstring; if n = k then event A(n)"
+    )
+    assert [verdict.result for verdict in verdicts(text)] == ["true", "true"]
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**9))
 def test_no_contradiction_on_random_lemmas(seed: int, proverif: str, tmp_path: Path) -> None:

@@ -113,3 +113,21 @@ UNDECIDED = (
         process new a: bitstring; event Begin(inv(a)); event End(a)""",
     ),
 )
+
+# ProVerif 2.05 says "true" twice, and "false" to the third, which means the same: any x is e(d(x, y), y).
+APART = (
+    known(
+        "one execution and two, in front",
+        "false false false",
+        """
+        fun e(bitstring, bitstring): bitstring.
+        fun d(bitstring, bitstring): bitstring.
+        equation forall x: bitstring, y: bitstring; d(e(x, y), y) = x.
+        equation forall x: bitstring, y: bitstring; e(d(x, y), y) = x.
+        query x: bitstring, y: bitstring, z: bitstring;
+          inj-event(End(e(x, y))) && inj-event(Begin(y)) ==> inj-event(End(z)).
+        query x: bitstring, y: bitstring; inj-event(End(e(x, y))) && inj-event(Begin(y)) ==> inj-event(End(e(x, y))).
+        query x: bitstring, y: bitstring; inj-event(End(x)) && inj-event(Begin(y)) ==> inj-event(End(x)).
+        process new r: bitstring; event End(r); ((event Begin(r)) | (new k: bitstring; event Begin(k)))""",
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alts_proofs.engine import ScriptError, Unsupported, elaborate, parse_text
+from alts_proofs.engine import _core as core
 
 pytestmark = pytest.mark.req("HS-13")
 
@@ -152,11 +153,16 @@ def test_errors_name_the_line(text: str, message: str) -> None:
 
 def test_bars_and_bangs_bind_as_in_proverif() -> None:
     """After ``;`` the rest of a parallel composition belongs to what is in front; after ``!`` it does not."""
-    from alts_proofs.engine import _core as core
-
     model = elaborate(parse_text(HEAD + "process new n: bitstring; out(c, n) | out(c, n)"))
     assert isinstance(model.process, core.New)
     assert isinstance(model.process.body, core.Par)
     model = elaborate(parse_text(HEAD + "process !out(c, c) | out(c, c)"))
     assert isinstance(model.process, core.Par)
     assert isinstance(model.process.parts[0], core.Repl)
+
+
+def test_types_are_not_checked() -> None:
+    """A comparison that ProVerif refuses, of a channel and a bitstring, is one of terms."""
+    model = elaborate(parse_text(HEAD + "process in(c, x: bitstring); if x <> c then out(c, x)"))
+    assert isinstance(model.process, core.In)
+    assert isinstance(model.process.body, core.Test)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from alts_proofs import ProVerif
 from alts_proofs.engine import Verdict, elaborate, parse_text, settle
 from tests.proofs.engine.known import KNOWN, Known
-from tests.proofs.engine.known_behind import BEHIND, UNDECIDED
+from tests.proofs.engine.known_behind import APART, BEHIND, UNDECIDED
 from tests.proofs.engine.known_events import EVENTS
 from tests.proofs.engine.mutants import TEMPLATES, mutant
 from tests.proofs.engine.random_scripts import random_script
@@ -51,7 +51,7 @@ def verdicts(text: str, seconds: float = 60.0) -> list[Verdict]:
     return deep(work)
 
 
-@pytest.mark.parametrize("known", [*KNOWN, *EVENTS, *BEHIND, *UNDECIDED], ids=lambda known: known.name)
+@pytest.mark.parametrize("known", [*KNOWN, *EVENTS, *BEHIND, *UNDECIDED, *APART], ids=lambda known: known.name)
 def test_known_verdicts(known: Known) -> None:
     found = verdicts(known.text)
     assert tuple(verdict.result for verdict in found) == known.verdicts, [verdict.reason for verdict in found]

@@ -86,11 +86,15 @@ def strings(files: Iterable[Path]) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Dictionary:
-    """Translates the terms of one run. `parties` come to be known with their certificates."""
+    """Translates the terms of one run. `parties` come to be known with their certificates.
+
+    `boxes` are what the model has for contents of tickets that a script leaves out.
+    """
 
     strings: dict[str, str]
     ciphers: tuple[str, ...]
     parties: dict[str, SessionParty[Term]] = field(default_factory=dict)
+    boxes: dict[Value, Term] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     _algebra: SymbolicAlgebra = field(default_factory=SymbolicAlgebra)
 
@@ -344,7 +348,9 @@ class Dictionary:
         return terms.make("IssuedTicket", numbers, self._box(box))
 
     def _box(self, box: Value) -> Term:
-        salt, inside = _tuple(box)
+        if box in self.boxes:
+            return self.boxes[box]
+        salt, inside = self.parts(box, "tuple", 2)
         return terms.tuple_of(self.term(salt), self.term(inside))
 
 

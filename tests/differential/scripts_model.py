@@ -154,6 +154,8 @@ class ModelWorld:
         """What an end draws: its ephemeral key, ML-KEM's values beside it, and the salt of a ticket."""
         drawn = self._fresh(place, "ephemeral", f"{role}Ephemeral")
         mine = self._own(place, "mine")
-        boxed = mine is not None and mine.label == "someTicket" and mine.args[0].label == "tuple"
-        salts = (self._words.term(mine.args[0].args[0]),) if mine is not None and boxed else ()
+        salts: tuple[Term, ...] = ()
+        if mine is not None and mine.label == "someTicket":
+            # Contents that a script leaves out give their name to a salt.
+            salts = (self._words.term(mine.args[0].args[0] if mine.args[0].label == "tuple" else mine.args[0]),)
         return Randomness((self._words.term(drawn),), (seed_beside(drawn),), (encapsulation_beside(drawn),), salts)

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from alts_model import terms
 from alts_model.ciphers import CIPHERS
-from alts_model.messages import present
 from alts_model.tables import TABLES, Role
-from alts_model.terms import Term, show
 from alts_proofs import Script
-from alts_proofs.honest import Estate, HonestRun, Plan, Value, honest_run
+from alts_proofs.honest import Estate, HonestRun, Plan, Value, honest_run, is_fresh
 from tests.differential.scripts_dictionary import Dictionary, Untranslated, strings
+from tests.differential.scripts_events import (
+    belongs,
+    compare_claims,
+    compare_event,
+    compare_terms,
+    others,
+    ticket_secret,
+)
 from tests.differential.scripts_model import ModelEnd, ModelWorld, Place
 
 CLAIMS: Final = tuple(row.claim for role in ("client", "server") for row in TABLES[role] if row.claim is not None)
@@ -24,7 +31,6 @@ PARTS: Final = ("Init", "authenticator", "ticket", "ticket_authenticator", "data
 """What each end sends. A Finished travels in up to three parts: the attacker can take it apart anyway."""
 
 UNHEARD: Final = {
-    "variants/records_in_clear.pvl": ("* * data",),
     "brief/silence.pvl": ("last * data",),
     "brief/first_silence.pvl": ("full * data",),
     "brief/finish.pvl": ("full * ticket*",),
@@ -38,10 +44,10 @@ UNHEARD: Final = {
     "brief/server_side_chain_finish.pvl": ("resumed server ticket*",),
     "brief/finish_with_tickets.pvl": ("full * data",),
     "brief/resumed_finish.pvl": ("resumed * ticket*",),
-    "brief/resumed_tickets_of_client.pvl": ("resumed * ticket*", "resumed * data"),
-    "brief/resumed_tickets_of_server.pvl": ("resumed * ticket*", "resumed * data"),
+    "brief/resumed_tickets_of_client.pvl": ("resumed server ticket*", "resumed * data"),
+    "brief/resumed_tickets_of_server.pvl": ("resumed client ticket*", "resumed * data"),
 }
-"""What a script with some fragment does not send, or the model has no counterpart for: stage, role, part.
+"""What a script with some fragment does not send, though the model does: stage, role, part.
 
 Stages: ``full``, ``resumed``, and ``last`` for all resumed ones, or the full one where there are no others.
 """
@@ -188,10 +194,11 @@ def compare(script: Script, category: str = "individual(machineKind)") -> list[s
     if row is None:
         raise LookupError(f"{script.file}: no family; give it a row in FAMILIES")
     run = honest_run(script, plan(row, category))
+    failed = [f"the honest run fails: {'; '.join(run.failures)}"] if run.failures else []
     try:
-        return list(_differences(script, row, run))
+        return failed + list(_differences(script, row, run))
     except Untranslated as error:
-        return [f"no counterpart in the model: {error}"]
+        return [*failed, f"no counterpart in the model: {error}"]
 
 
 def handshakes(run: HonestRun) -> list[tuple[Place, Place]]:
@@ -205,8 +212,6 @@ def handshakes(run: HonestRun) -> list[tuple[Place, Place]]:
 
 
 def _differences(script: Script, row: Family, run: HonestRun) -> Iterator[str]:
-    if run.failures:
-        yield f"the honest run fails: {'; '.join(run.failures)}"
     words = Dictionary(strings(script.root / library for library in script.libraries), ())
     for cipher in row.ciphers:
         if words.strings.get(cipher) not in CIPHERS:
@@ -215,24 +220,61 @@ def _differences(script: Script, row: Family, run: HonestRun) -> Iterator[str]:
     unheard = [pattern for library in script.libraries for pattern in UNHEARD.get(library, ())]
     found = handshakes(run)
     if len(found) != row.handshakes:
-        raise Untranslated(f"{len(found)} handshakes, not {row.handshakes}: {'; '.join(run.failures) or 'it waits'}")
+        raise Untranslated(f"{len(found)} handshakes, not {row.handshakes}")
     world = ModelWorld(words, run, *found[0], row.holder)
     claimed: list[str] = []
+    secrets: set[terms.Term] = set()
     for number, (client, server) in enumerate(found):
         stage = "resumed" if number else "full"
         left, right, claims = world.handshake(client, server)
         prefix = "" if stage == "full" else "Resumed"
         stages = [stage, "last"] if number or len(found) == 1 else [stage]
+        tickets: dict[Role, Value] = {}
+        for place, end in ((client, left), (server, right)):
+            if (ticket := _parts(run.sent(*place)).get("ticket")) is not None:
+                tickets[end.role] = ticket
+                secrets.add(ticket_secret(end))
         for place, end in ((client, left), (server, right)):
             heard = [part for part in PARTS if not _matches(unheard, stages, end.role, part)]
             yield from _compare_end(words, run, place, end, heard, stage)
-            yield from _compare_claims(words, run, place, end, prefix, row.unclaimed)
+            yield from compare_claims(words, run, place, end, prefix, row.unclaimed)
+            for one in others(run, frozenset(CLAIMS)):
+                if belongs(one, place):
+                    yield from compare_event(words, run, place, one, end, tickets)
         claimed += [prefix + claim for claim in claims if prefix + claim not in row.unclaimed]
         yield from _order(run, client, server)
+    yield from _outside(words, run, found, secrets)
     names = {prefix + claim for prefix in ("", "Resumed") for claim in CLAIMS}
     events = [one.event for one in run.events if one.event in names]
     if events != claimed:
         yield f"events {', '.join(events)}; the model's claims {', '.join(claimed)}"
+
+
+def _outside(
+    words: Dictionary, run: HonestRun, found: list[tuple[Place, Place]], secrets: set[terms.Term]
+) -> Iterator[str]:
+    """What is said and what happens outside all handshakes.
+
+    Names, the root's key and certificates are published. The last ticket of a chain is held, with one of `secrets`.
+    """
+    places = [place for ends in found for place in ends]
+    published = {run.value(*place, variable) for place in found[0] for variable in ("root", "certificate")}
+    published |= {one for certificate in list(published) for one in _named(certificate)}
+    for message in run.messages:
+        if (message.sender, message.connection) not in places and message.value not in published:
+            yield f"{message.value} is sent outside any handshake, at {message.place}"
+    for one in others(run, frozenset(CLAIMS)):
+        last = one.event == "Held" and words.term(one.args[-1]) in secrets
+        if not last and not any(belongs(one, place) for place in places):
+            yield f"{one.event}: of no end of a handshake"
+
+
+def _named(value: Value) -> Iterator[Value]:
+    """The names of the identities in a certificate."""
+    if value.label in ("honest", "identity"):
+        yield value.args[-1]
+    for arg in value.args:
+        yield from _named(arg)
 
 
 def _matches(patterns: list[str], stages: list[str], role: str, part: str) -> bool:
@@ -245,18 +287,42 @@ def _compare_end(
     """Messages and keys of one end of one handshake."""
     what = end.role if stage == "full" else f"{stage} {end.role}"
     mine = _parts(run.sent(*place))
+    if (ticket := mine.get("ticket")) is not None and "ticket" in end.sent:
+        _open_contents(words, place, ticket, end.sent["ticket"])
     for part in heard:
         given = mine.get(part)
-        yield from _compare_terms(f"{what}'s {part}", None if given is None else words.term(given), end.sent.get(part))
+        if part == "data" and given is not None and given.label == "tuple":
+            yield from _compare_clear(words, f"{what}'s data", given, end)
+            continue
+        yield from compare_terms(f"{what}'s {part}", None if given is None else words.term(given), end.sent.get(part))
+    yield from (f"{what}: {part} is sent" for part in PARTS if part in mine and part not in heard)
     if extra := sorted(set(mine) - set(PARTS)):
         yield f"{what}: {len(extra)} messages more than in the model"
     for variable, attribute in KEYS.items():
         value = run.bound[place[0]][place[1]].get(variable)
         if value is not None:
             found = words.term(value.args[0] if variable == "info" and value.args else value)
-            yield from _compare_terms(f"{what}'s {attribute}", found, getattr(end.schedule, attribute))
+            yield from compare_terms(f"{what}'s {attribute}", found, getattr(end.schedule, attribute))
         elif variable in ("prk", "a", "info"):
             yield f"{what}: no {variable}"
+
+
+def _open_contents(words: Dictionary, place: Place, ticket: Value, theirs: terms.Term) -> None:
+    """Contents that a script leaves out, a name made for them alone, stand for what is in the model's ticket."""
+    contents = ticket.args[0] if ticket.label == "someTicket" else ticket
+    if contents.label == "contents" and is_fresh(contents, place[0]) and theirs.op == "IssuedTicket":
+        words.boxes[contents] = theirs.subterms[1]
+
+
+def _compare_clear(words: Dictionary, what: str, record: Value, end: ModelEnd) -> Iterator[str]:
+    """A record that does not encrypt, for which the model has none: the same text, and its tag under M."""
+    text, tag = words.parts(record, "tuple", 2)
+    key, tagged = words.parts(tag, "hmac", 2)
+    direction, again = words.parts(tagged, "tuple", 2)
+    if direction.label != f"from{end.role.capitalize()}" or again != text:
+        yield f"{what}: {record}"
+    sealed = words.seal(key, Value(f"from{end.role.capitalize()}", "free"), Value("noAssociatedData", "free"), text)
+    yield from compare_terms(what, sealed, end.sent.get("data"))
 
 
 def _parts(sent: list[Value]) -> dict[str, Value]:
@@ -286,67 +352,3 @@ def _order(run: HonestRun, client: Place, server: Place) -> Iterator[str]:
     data = set(sent[server]) - set(finished[server])
     if data and min(data) < max(finished[client]):
         yield "the server's data come before ClientFinished"
-
-
-def _compare_terms(what: str, mine: Term | None, theirs: Term | None) -> Iterator[str]:
-    if mine is theirs:
-        return
-    if mine is None or theirs is None:
-        yield f"{what}: only {'the model' if mine is None else 'the script'} has it"
-        return
-    where, left, right = _first(mine, theirs, what)
-    yield f"{where}: {left} in the script, {right} in the model"
-
-
-def _first(mine: Term, theirs: Term, where: str) -> tuple[str, str, str]:
-    """The first place where two terms differ."""
-    if mine.op == theirs.op and len(mine.args) == len(theirs.args):
-        for number, (left, right) in enumerate(zip(mine.args, theirs.args, strict=True)):
-            if left is not right and isinstance(left, Term) and isinstance(right, Term):
-                return _first(left, right, f"{where}.{mine.op}[{number}]")
-            if left != right:
-                return where, show(mine), show(theirs)
-    return where, show(mine)[:200], show(theirs)[:200]
-
-
-def _compare_claims(
-    words: Dictionary, run: HonestRun, path: Place, end: ModelEnd, prefix: str, unclaimed: frozenset[str]
-) -> Iterator[str]:
-    """The arguments of the events against the data of the claims."""
-    for claim in (one for one in end.claims if prefix + one.name not in unclaimed):
-        happened = [one for one in run.happened(prefix + claim.name) if (one.by, one.connection) == path]
-        if len(happened) != 1:
-            yield f"{claim.name}: {len(happened)} events in the script"
-            continue
-        args = happened[0].args
-        if claim.agreed is None:
-            offered = present(end.local.offered)
-            wanted: tuple[object, ...] = (
-                present(end.local.agreed).client,
-                present(end.local.agreed).server,
-                offered.nonce,
-                offered.handshake_ciphers,
-                offered.record_protocols,
-            )
-            given: tuple[object, ...] = (*map(words.string, args[:2]), words.term(args[2]), *map(words.list, args[3:]))
-        else:
-            agreed = claim.agreed
-            identities = (agreed.client, agreed.server) if end.role == "client" else (agreed.server, agreed.client)
-            wanted = (
-                *identities,
-                agreed.client_nonce,
-                agreed.server_nonce,
-                agreed.handshake_ciphers,
-                agreed.record_protocols,
-                agreed.choices.handshake_cipher,
-                agreed.choices.record_protocol,
-            )
-            negotiated = args[4].args
-            given = (
-                *map(words.string, args[:2]),
-                *map(words.term, args[2:4]),
-                *map(words.list, negotiated[:2]),
-                *map(words.string, negotiated[2:]),
-            )
-        if given != wanted:
-            yield f"{claim.name}: {given} in the script, {wanted} in the model"

@@ -200,6 +200,14 @@ def test_handshake_that_cannot_complete(tmp_path: Path) -> None:
     assert "the honest run fails: a check fails" in found[0], found
 
 
+def test_a_failure_is_told_whatever_else_differs(tmp_path: Path) -> None:
+    """A twin whose removed check shows must not hide that its run does not go on."""
+    found = differences(
+        tmp_path, Edit("checks/target.pvl", "(target = server)", "(target <> server)"), file="twins/no_nonces.pv"
+    )
+    assert "the honest run fails: a check fails" in found[0], found
+
+
 MATERIALS = {
     "pfs_secrecy.pv": ("(ss, ee).", "(ee, ss)."),
     "kci_secrecy.pv": ("(ss, es, se, ee).", "(ss, se, es, ee)."),
@@ -238,3 +246,156 @@ CHAINS = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_drift_late_in_a_chain(tmp_path: Path, name: str) -> None:
     assert differences(tmp_path, Edit(*CHAINS[name]), file="chain_client_side_agreement.pv") != []
+
+
+SILENT_CLIENT = "let ClientPayload(self: Identity, server: Identity, m: Key) = 0."
+EXTRA = {
+    "M after the handshake": (
+        "pfs_agreement.pv",
+        Edit("brief/silence.pvl", SILENT_CLIENT, SILENT_CLIENT.replace("0.", "out(network, keyBytes(m)).")),
+        "client: data is sent",
+    ),
+    "M in the place of a ticket that nobody makes": (
+        "client_side_tickets.pv",
+        Edit(
+            "brief/resumed_tickets_of_server.pvl",
+            "  out(network, hmac(a, clientFinishedText())).",
+            "  out(network, hmac(a, clientFinishedText()));\n  out(network, noTicket).",
+        ),
+        "resumed client: ticket is sent",
+    ),
+    "a static key beside its certificate": (
+        "pfs_agreement.pv",
+        Edit("brief/realm.pvl", "  out(network, certificate);", "  out(network, certificate); out(network, dhKey);"),
+        "dhKey(session1, session1) is sent outside any handshake",
+    ),
+    "a record whose text is not what was tagged": (
+        "pfs_integrity_only.pv",
+        Edit("variants/records_in_clear.pvl", "= (text, hmac(m,", "= (keyBytes(m), hmac(m,"),
+        "data",
+    ),
+    "a record with a tag under nothing that is secret": (
+        "pfs_integrity_only.pv",
+        Edit("variants/records_in_clear.pvl", "= (text, hmac(m, (direction, text)))", "= (text, hmac(m, text))"),
+        "tuple",
+    ),
+    "a tag of R in a record": (
+        "pfs_integrity_only.pv",
+        Edit("brief/finish.pvl", "ClientPayload(self, server, m).", "ClientPayload(self, server, r)."),
+        "client's data",
+    ),
+    "a ticket of another owner": (
+        "client_side_tickets.pv",
+        Edit(
+            "brief/resumed_tickets_of_server.pvl",
+            "someTicket(contents, resumptionId(self), anyLifetime)",
+            "someTicket(contents, resumptionId(client), anyLifetime)",
+        ),
+        "resumed server's ticket",
+    ),
+    "a ticket that carries a known name": (
+        "client_side_tickets.pv",
+        Edit(
+            "brief/resumed_tickets_of_server.pvl",
+            "let mine = someTicket(contents,",
+            "let mine = someTicket(serverNonce,",
+        ),
+        "no counterpart in the model: nonce where tuple is needed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_what_the_model_does_not_send(tmp_path: Path, name: str) -> None:
+    file, edit, where = EXTRA[name]
+    found = differences(tmp_path, edit, file=file)
+    assert any(where in line for line in found), found
+
+
+EVENTS = {
+    "R for M": ("pfs_secrecy.pv", "brief/finish.pvl", "ClientDerives(self, server, m, r)", ("m, r", "r, r")),
+    "M for R": ("pfs_secrecy.pv", "brief/finish.pvl", "ServerDerives(self, client, m, r)", ("m, r", "m, m")),
+    "M for R in the static scripts": (
+        "static_secrecy.pv",
+        "lib/roles.pvl",
+        "ClientDerives(self, target, m, r)",
+        ("m, r", "m, m"),
+    ),
+    "R for M in a resumed session": (
+        "client_side_secrecy.pv",
+        "brief/resumed_finish.pvl",
+        "ResumedServerDerives(self, client, m, r)",
+        ("m, r", "r, r"),
+    ),
+    "keys of another pair": (
+        "pfs_secrecy.pv",
+        "brief/finish.pvl",
+        "ClientDerives(self, server, m, r)",
+        ("self, server", "server, self"),
+    ),
+    "nonces of a ticket": (
+        "static_tickets.pv",
+        "lib/roles.pvl",
+        "ClientMakesTicket(self, target, clientNonce, serverNonce, mine)",
+        ("clientNonce, serverNonce", "serverNonce, clientNonce"),
+    ),
+    "the own ticket for the peer's": (
+        "static_tickets.pv",
+        "lib/roles.pvl",
+        "ClientStoresTicket(self, target, clientNonce, serverNonce, ticket)",
+        ("ticket)", "mine)"),
+    ),
+    "who may do what": (
+        "static_agreement.pv",
+        "lib/roles.pvl",
+        "ServerAllows(self, allowed)",
+        ("allowed)", "allowsOnly(encrypting))"),
+    ),
+    "payload of the other end": (
+        "static_payload.pv",
+        "lib/payload.pvl",
+        "ClientSends(self, peer, text)",
+        ("self, peer", "peer, self"),
+    ),
+    "R itself as what is sealed": (
+        "chain_client_side_secrecy.pv",
+        "brief/finish_server_ticket_told.pvl",
+        "Sealed(self, client, serverMadeSecret(r))",
+        ("serverMadeSecret(r)", "keyBytes(r)"),
+    ),
+    "an opened ticket of the other end": (
+        "chain_client_side_secrecy.pv",
+        "brief/client_side_told.pvl",
+        "Opened(self, client, held)",
+        ("self, client", "client, self"),
+    ),
+    "a ticket held of the other end": (
+        "chain_client_side_secrecy.pv",
+        "brief/client_side_chain.pvl",
+        "Held(self, server, held)",
+        ("self, server", "server, self"),
+    ),
+}
+"""Of events that are no claims: script, file, event, and what is exchanged in it."""
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_events_with_other_arguments(tmp_path: Path, name: str) -> None:
+    file, library, event, (old, new) = EVENTS[name]
+    found = differences(tmp_path, Edit(library, f"event {event}", f"event {event.replace(old, new)}"), file=file)
+    label = event.partition("(")[0]
+    assert found
+    assert all(line.startswith(f"{label}: ") for line in found), found
+
+
+def test_an_event_that_nobody_knows(tmp_path: Path) -> None:
+    """It would be in no comparison: a new event needs one."""
+    found = differences(
+        tmp_path,
+        Edit(
+            "brief/events.pvl", "event DhKeyStolen(Identity).", "event DhKeyStolen(Identity). event ClientRests(Key)."
+        ),
+        Edit("brief/finish.pvl", "  ClientPayload(", "  event ClientRests(m);\n  ClientPayload("),
+        file="pfs_agreement.pv",
+    )
+    assert found == ["ClientRests: nothing in the model is compared with it at the client"]

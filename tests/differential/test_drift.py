@@ -20,21 +20,19 @@ SOUND = [script for script in COMPARED if not script.file.startswith("twins/")]
 TWINS = [script for script in COMPARED if script.file.startswith("twins/")]
 SPEC = Path(__file__).resolve().parents[2] / "SPEC.md"
 
-VISIBLE = frozenset(
-    {
-        "checks/direction.pvl",
-        "checks/finished_role.pvl",
-        "checks/key_identities.pvl",
-        "checks/nonces.pvl",
-        "checks/server_waits.pvl",
-        "checks/static_secret.pvl",
-        "checks/ticket_mac.pvl",
-        "checks/ticket_role.pvl",
-        "checks/ticket_secrets.pvl",
-        "checks/transcript.pvl",
-    }
-)
-"""Checks that leave a mark on an honest run when they are removed; all others only refuse something."""
+VISIBLE = {
+    "checks/direction.pvl": r"server's data\.aead",
+    "checks/finished_role.pvl": r"client's authenticator\.hmac\[1\]: openalts v1 server finished in the script",
+    "checks/key_identities.pvl": r"client's authenticator\.hmac\[0\]\.expand\[1\]",
+    "checks/nonces.pvl": r"no counterpart in the model: (client|server)Nonce of .*, which is not fresh: zeroNonce",
+    "checks/server_waits.pvl": r"server: 1 messages more than in the model",
+    "checks/static_secret.pvl": r"client's authenticator\.hmac\[0\]\.expand\[0\]\.extract\[1\]",
+    "checks/ticket_mac.pvl": r"no counterpart in the model: noMac of 0 arguments",
+    "checks/ticket_role.pvl": r"no counterpart in the model: anyRoleName where a string is needed",
+    "checks/ticket_secrets.pvl": r"(client|server)'s ticket\.IssuedTicket",
+    "checks/transcript.pvl": r"no counterpart in the model: (noShare|resumptionId|prefer) of \d arguments",
+}
+"""Checks that leave a mark on an honest run when they are removed, and the mark; all others only refuse something."""
 
 
 def one_for_each_process() -> list[Script]:
@@ -78,8 +76,11 @@ def test_workloads_run_as_machines_do() -> None:
 
 @pytest.mark.parametrize("script", TWINS, ids=lambda script: script.file)
 def test_twin_drifts_where_its_removed_check_shows(script: Script) -> None:
-    shows = bool(VISIBLE & {before for before, _ in script.replaced})
-    assert bool(compare(script)) == shows
+    """Nothing else differs: an honest run that fails, or something unknown, would be no mark of the check."""
+    marks = [VISIBLE[before] for before, _ in script.replaced if before in VISIBLE]
+    found = compare(script)
+    assert bool(found) == bool(marks), found
+    assert not marks or any(re.match(mark, found[0]) for mark in marks), found
 
 
 def test_a_script_of_no_family_is_refused() -> None:
@@ -92,7 +93,7 @@ def test_a_script_of_no_family_is_refused() -> None:
 
 def test_unheard_parts_name_fragments_that_exist() -> None:
     used = {library for script in MANIFEST.scripts for library in script.libraries}
-    assert [one for one in scripts_runs.UNHEARD if one not in used and (SCRIPTS / one).is_file()] == []
+    assert set(scripts_runs.UNHEARD) <= used
 
 
 @pytest.mark.req("HS-2", "HS-8", "HS-9")

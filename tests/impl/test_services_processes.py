@@ -16,7 +16,17 @@ from typing import IO
 
 import pytest
 
-from alts.services import AddressBook, CaCore, Machine, RequestRefused, SigningCore, Status, copy_trust, totp_code
+from alts.services import (
+    AddressBook,
+    CaCore,
+    Machine,
+    RequestRefused,
+    SigningCore,
+    Status,
+    copy_trust,
+    default_policy,
+    totp_code,
+)
 from alts.services.cli import SYSTEM, load_token
 from alts.services.cli._clear import channel_in_clear
 
@@ -171,6 +181,9 @@ def test_what_people_and_operators_do(tmp_path: Path) -> None:
         policy.write_text('format = 1\ndeployment = "production"\n')
         policy.chmod(0o600)
         publish = "issuance", "publish-policy", realm.realm / "policy-signer", realm.realm / "crl"
+        empty = command(*publish, policy)
+        assert (empty.returncode, "can never fetch another policy" in empty.stderr) == (1, True)
+        policy.write_text(default_policy("realm", "production"))
         assert "policy 2" in printed(*publish, policy)
     finally:
         assert set(realm.end_all()) == {0}

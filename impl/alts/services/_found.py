@@ -36,7 +36,7 @@ def services_of(realm: str) -> dict[str, str]:
 
 def default_policy(realm: str, deployment: str) -> str:
     """Return a policy document: the founding for the three services, the CA for people and machines, the cluster master
-    for workloads below `prod`.
+    for workloads below `prod`. The lint finds nothing in it.
     """
     named = services_of(realm)
     rules = [(named["founding"], "machine", named[name], "made when the realm was founded") for name in FOUNDED]
@@ -46,8 +46,10 @@ def default_policy(realm: str, deployment: str) -> str:
         (named["cluster-master"], "workload", "prod/**", "the cluster master runs workloads"),
     ]
     head = f'format = 1\ndeployment = "{deployment}"\ncertificate_authorities = ["{named["ca"]}"]\n'
+    accepted = {named["founding"]: 'accepted = ["human-issuer"]\n'}  # it makes these by hand, and never another
     return head + "".join(
         f'\n[[rule]]\ncomment = "{comment}"\nissuer = "{issuer}"\ncategory = "{category}"\nidentity = "{identity}"\n'
+        f"{accepted.get(issuer, '')}"
         for issuer, category, identity, comment in rules
     )
 

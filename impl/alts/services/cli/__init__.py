@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .._rpc import Service
 
-EXIT_OK, EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 130
+EXIT_OK, EXIT_FINDINGS, EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 SYSTEM = Environment(time.time, os.urandom)
 _TOKEN_FORMAT = 1
 _ABOUT_STRANGERS = ("alts.aio", "grpclib")

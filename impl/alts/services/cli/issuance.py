@@ -17,19 +17,34 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alts_schema.issuance_pb2 import POLICY, RevokeRequest, RotateRequest, ScheduleRequest, StopRequest
 
 from ..._errors import AltsError, ConfigurationError
-from ...policy import Kind, PolicyDocument, PolicyDocumentError, Publisher, compile_policy, read_document
+from ..._trust import Category
+from ...policy import Kind, PolicyDocument, PolicyDocumentError, Publisher, compile_policy, lint, read_document
 from ...policy._keys import read_private
 from ...realm import _files
 from ...realm._arguments import REVOCATION_ID, REVOCATION_ID_RULE
+from .._agent import AgentCore
 from .._beliefs import Anchors, Beliefs, copy_trust
 from .._book import AddressBook
 from .._bundle import FileHolder, bundle_of, write_bundle
 from .._ca import CaCore
 from .._crl import CrlCore, CrlSettings
-from .._found import found, revocation_signer
+from .._found import found, revocation_signer, services_of
 from .._people import login
 from .._rpc import Remote, connector
-from . import EXIT_FAILED, EXIT_OK, SYSTEM, guarded, identity, is_text, require_installed, save_token, segment, utf8
+from . import (
+    EXIT_FAILED,
+    EXIT_FINDINGS,
+    EXIT_OK,
+    SYSTEM,
+    guarded,
+    identity,
+    is_text,
+    load_token,
+    require_installed,
+    save_token,
+    segment,
+    utf8,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -117,7 +132,7 @@ def _add_caller(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it. Returns 0 or 3."""
+    """Do it. Returns 0, 1 (a policy that must not be in force) or 3."""
     try:
         code = args.action(args)
     except (AltsError, OSError) as error:
@@ -126,11 +141,17 @@ def run(args: argparse.Namespace) -> int:
     return code if isinstance(code, int) else EXIT_OK
 
 
-def _found(args: argparse.Namespace) -> None:
-    policy = _policy(args.policy)[0] if args.policy else ""
+def _found(args: argparse.Namespace) -> int:
+    policy = ""
+    if args.policy:
+        policy, document = _policy(args.policy)
+        named = services_of(args.realm)
+        if not _may_be_in_force(args.policy, document, named["founding"], named):
+            return EXIT_FINDINGS
     anchors = found(args.directory, args.realm, SYSTEM, deployment=args.deployment, policy=policy)
     where = str(args.directory).encode(errors="backslashreplace").decode()  # a path need not be text
     print(f"{where}: realm {anchors.realm}; verification key {anchors.verification_key.hex()}")
+    return EXIT_OK
 
 
 def _policy(path: Path) -> tuple[str, PolicyDocument]:
@@ -142,6 +163,27 @@ def _policy(path: Path) -> tuple[str, PolicyDocument]:
         raise ConfigurationError(f"{path}: is not UTF-8 text") from None
     except PolicyDocumentError as error:
         raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _may_be_in_force(path: Path, document: PolicyDocument, issuer: str, services: dict[str, str]) -> bool:
+    """Print what is odd about a policy; tell whether machines can fetch another one under it.
+
+    Args:
+        path: of the document.
+        document: what is in it.
+        issuer: of the CRL service's certificate.
+        services: identities of the services.
+    """
+    for finding in lint(document):
+        print(f"{path}: {finding}", file=sys.stderr)
+    crl, policy = services["crl"], document.policy
+    refuses = f"under it every machine refuses the CRL service, {crl}, with a machine certificate issued by"
+    if not policy.allows(issuer, Category.MACHINE, crl):
+        print(f"{path}: refused: {refuses} {issuer}, and can never fetch another policy", file=sys.stderr)
+        return False
+    if not policy.allows(services["ca"], Category.MACHINE, crl):
+        print(f"{path}: warning: {refuses} {services['ca']}, as it is when renewed", file=sys.stderr)
+    return True
 
 
 def _install(args: argparse.Namespace) -> None:
@@ -189,6 +231,10 @@ def _add_user(args: argparse.Namespace) -> None:
 
 
 def _token(args: argparse.Namespace) -> None:
+    with _files.explained(args.out):
+        there = args.out.exists()
+    if there:
+        load_token(args.out)  # nothing but an older token is replaced
     core = _ca(args.state)
     try:
         save_token(args.out, core.add_token(args.identity))
@@ -196,15 +242,51 @@ def _token(args: argparse.Namespace) -> None:
         core.close()
 
 
-def _publish_policy(args: argparse.Namespace) -> None:
+def _publish_policy(args: argparse.Namespace) -> int:
+    """All that can be wrong is found out before a sequence number is used up and the signer's file replaced."""
     key = read_private(args.signer / "policy.key")
     _, document = _policy(args.document)
+    require_installed(args.state)
+    issuer = _issuer_of_crl(args.state)
+    beliefs = Beliefs(args.state / "trust", SYSTEM.clock)
+    anchors, in_force = beliefs.anchors, beliefs.sequence(POLICY)
+    if document.deployment != anchors.deployment:
+        where = f"{args.state} accepts policies for {anchors.deployment}"
+        raise ConfigurationError(f"{args.document}: is for {document.deployment}; {where}")
+    if key.public_key().public_bytes_raw() != anchors.policy_key:
+        raise ConfigurationError(f"{args.signer}: is not the policy signer of the realm of {args.state}")
+    if not _may_be_in_force(args.document, document, issuer, anchors.services):
+        return EXIT_FINDINGS
+
+    def make(sequence: int, now: int) -> bytes:
+        if sequence <= in_force:
+            newer = f"policy {in_force} is in force already: restored from a backup?"
+            raise ConfigurationError(f"{args.signer}: is at {sequence}, but {newer}")
+        return compile_policy(document, key=key, sequence=sequence, issued_at=now)
+
     publisher = Publisher(Kind.POLICY, args.signer / "policy", clock=SYSTEM.clock)
-    header = publisher.publish(
-        lambda sequence, now: compile_policy(document, key=key, sequence=sequence, issued_at=now)
-    )
-    Beliefs(args.state / "trust", SYSTEM.clock).install(POLICY, publisher.path.read_bytes())
+    header = publisher.publish(make)
+    beliefs.install(POLICY, publisher.path.read_bytes())
     print(f"policy {header.sequence} is handed out")
+    return EXIT_OK
+
+
+def _issuer_of_crl(state: Path) -> str:
+    """Return who issued the CRL service's certificate.
+
+    Raises:
+        ConfigurationError: this is not its state directory.
+    """
+    crl = Anchors.load(state / "trust").services["crl"]
+    _existing(state)
+    agent = AgentCore(state / "agent.sqlite", SYSTEM.clock, SYSTEM.random)
+    try:
+        master = agent.master()
+    finally:
+        agent.close()
+    if master is None or master.body.identity != crl:
+        raise ConfigurationError(f"{state}: is not the state directory of the CRL service, {crl}")
+    return master.body.issuer
 
 
 def _find(args: argparse.Namespace) -> None:

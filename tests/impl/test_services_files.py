@@ -177,10 +177,12 @@ def test_a_file_that_comes_while_a_trust_directory_is_copied_does_no_harm(
 
 def test_a_trust_directory_is_not_put_over_anything(tmp_path: Path) -> None:
     source = Machine(tmp_path).trust
-    for number, make in enumerate((Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere"))):
-        make(tmp_path / str(number))
+    (tmp_path / "0").mkdir()
+    (tmp_path / "1").touch()
+    (tmp_path / "2").symlink_to("nowhere")
+    for name in "012":
         with pytest.raises(ConfigurationError, match="exists already"):
-            copy_trust(source, tmp_path / str(number))
+            copy_trust(source, tmp_path / name)
     (source / "anchors.json").unlink()
     with pytest.raises(ConfigurationError, match=r"anchors\.json: is missing"):
         copy_trust(source, tmp_path / "new/trust")

@@ -179,7 +179,7 @@ async def said_to(port: int, headers: Headers, data: bytes) -> dict[str, str]:
             while received := await reader.read(4096):
                 for event in end.receive_data(received):
                     if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
-                        answer.update(event.headers)
+                        answer.update((str(name), str(value)) for name, value in event.headers)
                     elif isinstance(event, h2.events.StreamEnded):
                         return answer
         raise ConnectionResetError

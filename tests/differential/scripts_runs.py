@@ -52,6 +52,9 @@ UNHEARD: Final = {
 Stages: ``full``, ``resumed``, and ``last`` for all resumed ones, or the full one where there are no others.
 """
 
+CLEAR: Final = "variants/records_in_clear.pvl"
+"""Records that do not encrypt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -236,7 +239,7 @@ def _differences(script: Script, row: Family, run: HonestRun) -> Iterator[str]:
                 secrets.add(ticket_secret(end))
         for place, end in ((client, left), (server, right)):
             heard = [part for part in PARTS if not _matches(unheard, stages, end.role, part)]
-            yield from _compare_end(words, run, place, end, heard, stage)
+            yield from _compare_end(words, run, place, end, heard, stage, CLEAR in script.libraries)
             yield from compare_claims(words, run, place, end, prefix, row.unclaimed)
             for one in others(run, frozenset(CLAIMS)):
                 if belongs(one, place):
@@ -282,16 +285,16 @@ def _matches(patterns: list[str], stages: list[str], role: str, part: str) -> bo
 
 
 def _compare_end(
-    words: Dictionary, run: HonestRun, place: Place, end: ModelEnd, heard: list[str], stage: str
+    words: Dictionary, run: HonestRun, place: Place, end: ModelEnd, heard: list[str], stage: str, clear: bool
 ) -> Iterator[str]:
-    """Messages and keys of one end of one handshake."""
+    """Messages and keys of one end of one handshake. `clear`: records do not encrypt."""
     what = end.role if stage == "full" else f"{stage} {end.role}"
     mine = _parts(run.sent(*place))
     if (ticket := mine.get("ticket")) is not None and "ticket" in end.sent:
         _open_contents(words, place, ticket, end.sent["ticket"])
     for part in heard:
         given = mine.get(part)
-        if part == "data" and given is not None and given.label == "tuple":
+        if part == "data" and given is not None and clear:
             yield from _compare_clear(words, f"{what}'s data", given, end)
             continue
         yield from compare_terms(f"{what}'s {part}", None if given is None else words.term(given), end.sent.get(part))

@@ -274,6 +274,15 @@ EXTRA = {
         Edit("variants/records_in_clear.pvl", "= (text, hmac(m,", "= (keyBytes(m), hmac(m,"),
         "data",
     ),
+    "a record in clear where records are encrypted": (
+        "pfs_secrecy.pv",
+        Edit(
+            "variants/records_encrypted.pvl",
+            "= aeadSeal(m, direction, noAssociatedData, text)",
+            "= (text, hmac(m, (direction, text)))",
+        ),
+        "no counterpart in the model: fromClient of 0 arguments",
+    ),
     "a record with a tag under nothing that is secret": (
         "pfs_integrity_only.pv",
         Edit("variants/records_in_clear.pvl", "= (text, hmac(m, (direction, text)))", "= (text, hmac(m, text))"),

@@ -76,6 +76,11 @@ def small(**changes: Any) -> proving.Check[Any]:
     return replace(base, **changes)
 
 
+def impossible(limit: int) -> Iterable[proving.Statement]:
+    yield from below_three(limit)
+    yield statement(z3.And(UNKNOWN < 0, UNKNOWN > 0), z3.BoolVal(limit == 0))
+
+
 def hard(_: int) -> Iterable[proving.Statement]:
     y, z = z3.Ints("y z")
     yield statement(UNKNOWN * UNKNOWN * UNKNOWN + y * y * y + z * z * z == 114, z3.BoolVal(False))
@@ -98,6 +103,7 @@ def test_the_small_check_holds() -> None:
         ({"kinds": frozenset({"case", "another"})}, "vacuous: no case 'another'"),
         ({"kinds": frozenset()}, "an undeclared case 'case'"),
         ({"statements": lambda _: ()}, "vacuous: no case 'case'"),
+        ({"statements": impossible}, "case: vacuous: nothing is as it is given"),
     ],
 )
 def test_a_check_that_says_nothing_fails(changes: dict[str, Any], finding: str) -> None:

@@ -86,7 +86,7 @@ class Outcome:
 
 
 def prove(check: Check[Any]) -> Outcome:
-    """Prove the statements, refute every fault, replay what was found."""
+    """Prove the statements, none of them of an impossible case; refute every fault, replay what was found."""
     began = time.process_time()
     findings: list[str] = []
     count = 0
@@ -95,6 +95,9 @@ def prove(check: Check[Any]) -> Outcome:
         for statement in check.statements(check.subject):
             count += 1
             kinds.add(statement.kind)
+            if not _possible(statement):
+                findings.append(f"{statement.kind}: vacuous: nothing is as it is given")
+                break
             example = counterexample(statement)
             if example is not None:
                 violation = check.violates(check.subject, example)
@@ -146,6 +149,13 @@ def _refute(check: Check[S], fault: Fault[S]) -> Refuted | str:
             return f"planted fault {fault.name!r}: {shown(example)} is also wrong without it: {also}"
         return Refuted(fault.name, fault.text, shown(example), violation)
     return f"planted fault {fault.name!r} is not found"
+
+
+def _possible(statement: Statement) -> bool:
+    """Whether what is given can be so at all. Raises NoAnswerError."""
+    solver = new_solver()
+    solver.add(statement.given)
+    return ask(solver)
 
 
 def counterexample(statement: Statement) -> Example | None:

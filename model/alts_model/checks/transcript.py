@@ -264,8 +264,9 @@ NO_EDIT = Check(
     "negotiation: no edit survives Finished",
     "an end that accepts Finished has the same two Inits as the end that made it, lists and choices included, and it "
     "was made by the peer's role",
-    "lists of any length, any nonces, secrets and identities; hashes and MACs are free constructors, encoding is "
-    "one-to-one (canonical, SPEC.md 4.2)",
+    "of the Inits the nonces, lists and choices: any of them, lists of any length; no certificates, shares, versions "
+    "or tickets, which the same encoding carries; any secrets and identities; hashes and MACs are free constructors, "
+    "encoding is one-to-one (canonical, SPEC.md 4.2)",
     ("HS-4", "HS-5", "HS-7", "HS-9"),
     frozenset({"the peer's Finished", "a reflected Finished"}),
     Hashing(),

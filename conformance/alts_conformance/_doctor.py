@@ -128,7 +128,10 @@ def _all_peers() -> list[Finding]:
 def _proverif() -> Finding:
     path = shutil.which("proverif")
     if path is None:
-        remedy = "optional: put ProVerif 2.05 on PATH (opam install proverif); `alts prove` says SKIPPED until then"
+        remedy = (
+            "optional: put ProVerif 2.05 on PATH (opam install proverif); "
+            "`alts prove` uses the built-in engine until then, and `--compare` is SKIPPED"
+        )
         return Finding("ProVerif", False, "not on PATH", remedy, optional=True)
     try:
         probe = subprocess.run([path, "-help"], capture_output=True, text=True, timeout=30, check=False)

@@ -207,6 +207,20 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding.remedy
 
 
+def test_doctor_says_what_alts_prove_does_without_proverif(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it does that."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("ALTS_PROVERIF", raising=False)
+    finding = next(finding for finding in _doctor.examine() if finding.what == "ProVerif")
+    assert not finding.ok
+    assert finding.optional
+    assert "`alts prove` uses the built-in engine until then, and `--compare` is SKIPPED" in finding.remedy
+    proved = alts("prove", "--json", "resumption_key_theft_reachability.pv")
+    assert (proved.returncode, json.loads(proved.stdout)["engine"]) == (0, "builtin")
+    compared = alts("prove", "--compare", "resumption_key_theft_reachability.pv")
+    assert (compared.returncode, compared.stdout.partition(":")[0]) == (3, "SKIPPED")
+
+
 @pytest.mark.req("TRUST-6")
 def test_the_catalogue() -> None:
     registry = _case.discover()

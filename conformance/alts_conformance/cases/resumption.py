@@ -317,7 +317,7 @@ async def spoil(run: CaseRun, fleet: Fleet, holder: Holder, held: alts.HeldTicke
     if flaw == "wrong_identity":
         other = fleet.realm.credential("other")
         holder.configuration = dataclasses.replace(holder.configuration, credential=other)
-        return held
+        return held._replace(session=dataclasses.replace(held.session, own=other.peer))  # else it would be kept back
     assert flaw == "revoked_since"
     realm = fleet.realm
     fresh = realm.issue("client-new", CLIENT, alts.Category.WORKLOAD, clock=time.time, random=os.urandom)
